@@ -1,0 +1,97 @@
+"""The kernel's public API: what a plugin imports, and only that."""
+
+from aiohttp.web import Request
+
+from kernel.dates import Clock, PolishDate, parse_date
+from kernel.db.connection import Connection, Row
+from kernel.i18n import Text, _, long_date, ngettext, short_date
+from kernel.money import Money, PositiveMoney, Quantity, parse_quantity
+from kernel.plugin.actor import Actor, Grant
+from kernel.plugin.contracts import (
+    Argument,
+    Batch,
+    Card,
+    Check,
+    Command,
+    Demo,
+    DemoPlan,
+    Finding,
+    Job,
+    Nav,
+    Plugin,
+    QueueItem,
+    RawRow,
+    Record,
+    Route,
+    SearchHit,
+    Service,
+    Source,
+    SourceChange,
+    SourceError,
+    SourceRow,
+    Tab,
+    Verb,
+)
+from kernel.plugin.hooks import hookimpl
+from kernel.plugin.permissions import EVERYBODY, PUBLIC, STAFF, Permission, Role
+from kernel.site import Site
+from kernel.web.request import ACTOR, CONN, FORM, SITE, Download, Pdf, Refused, Upload, not_found
+
+__all__ = [
+    "ACTOR",
+    "CONN",
+    "EVERYBODY",
+    "FORM",
+    "PUBLIC",
+    "SITE",
+    "STAFF",
+    "Actor",
+    "Argument",
+    "Batch",
+    "Card",
+    "Check",
+    "Clock",
+    "Command",
+    "Connection",
+    "Demo",
+    "DemoPlan",
+    "Download",
+    "Finding",
+    "Grant",
+    "Job",
+    "Money",
+    "Nav",
+    "Pdf",
+    "Permission",
+    "Plugin",
+    "PolishDate",
+    "PositiveMoney",
+    "Quantity",
+    "QueueItem",
+    "RawRow",
+    "Record",
+    "Refused",
+    "Request",
+    "Role",
+    "Route",
+    "Row",
+    "SearchHit",
+    "Service",
+    "Site",
+    "Source",
+    "SourceChange",
+    "SourceError",
+    "SourceRow",
+    "Tab",
+    "Text",
+    "Upload",
+    "Verb",
+    "_",
+    "hookimpl",
+    "long_date",
+    "ngettext",
+    "not_found",
+    "parse_date",
+    "parse_quantity",
+    "short_date",
+]

@@ -1,0 +1,166 @@
+"""The pool of one organisation's database, and the transaction that knows who acts in it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any, Final, cast
+
+import asyncpg
+
+from kernel.db.connection import Connection
+
+CONNECT_TIMEOUT: Final = 10.0
+OLDEST_SERVER: Final = 15
+
+
+class DatabaseUnavailable(Exception):
+    """The database cannot be used; the message is one line for an operator."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stamp:
+    """Who acts in a transaction, for triggers and the audit: ``ebok.actor``, ``ebok.role``, ``ebok.mode``, ``ebok.request``.
+
+    The actor is a user's id or a name of the product's own («import», «worker»). ``superadmin_mode`` opens what only
+    the superadministrator's announced mode may do.
+    """
+
+    actor: str
+    role: str = ""
+    superadmin_mode: bool = False
+    request: str = ""
+
+    def statements(self) -> str:
+        """``begin`` and the settings as one message; every value is reduced to a safe alphabet first."""
+        return (
+            f"begin; set local ebok.actor = '{_safe(self.actor)}'; set local ebok.role = '{_safe(self.role)}'; "
+            f"set local ebok.mode = '{'superadmin' if self.superadmin_mode else ''}'; "
+            f"set local ebok.request = '{_safe(self.request)}'"
+        )
+
+
+def _safe(text: str) -> str:
+    return "".join(c for c in text if c.isascii() and (c.isalnum() or c in "-_.:"))[:64]
+
+
+async def _no_reset(connection: object) -> None:
+    """Connections carry no session state, so there is nothing to reset."""
+
+
+class Database:
+    """One organisation's PostgreSQL: opened on first use, closed with the site.
+
+    ``before_connect`` is awaited before a pool is made and after the server refused a connection (the embedded server
+    restarts there). ``statements`` counts messages sent, which the tests of round trips read.
+    """
+
+    def __init__(
+        self,
+        dsn: str,
+        *,
+        size: int = 10,
+        before_connect: Callable[[], Any] | None = None,
+    ) -> None:
+        self.dsn = dsn
+        self.size = size
+        self._before_connect = before_connect
+        self._pool: asyncpg.Pool | None = None
+        self._opening = asyncio.Lock()
+        self.statements = 0
+
+    async def open(self) -> asyncpg.Pool:
+        """The pool, made now if there is none. Raises DatabaseUnavailable with one clear line."""
+        if self._pool is not None:
+            return self._pool
+        async with self._opening:
+            if self._pool is None:
+                if self._before_connect is not None:
+                    await self._before_connect()
+                self._pool = await self._make_pool()
+        return self._pool
+
+    async def _make_pool(self) -> asyncpg.Pool:
+        try:
+            pool = await asyncpg.create_pool(
+                self.dsn,
+                min_size=0,
+                max_size=self.size,
+                reset=_no_reset,
+                setup=None,
+                init=self._init,
+                timeout=CONNECT_TIMEOUT,
+                command_timeout=60,
+                server_settings={"application_name": "ebok", "timezone": "UTC"},
+            )
+            async with pool.acquire() as connection:
+                version = connection.get_server_version().major
+        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError) as error:
+            raise DatabaseUnavailable(f"The database cannot be reached: {error}") from error
+        if version < OLDEST_SERVER:
+            await pool.close()
+            raise DatabaseUnavailable(f"PostgreSQL {version} is too old: ebok needs {OLDEST_SERVER} or newer.")
+        return pool
+
+    async def _init(self, connection: asyncpg.Connection) -> None:
+        connection.add_query_logger(self._count)
+        await connection.set_type_codec("jsonb", encoder=_to_json, decoder=_from_json, schema="pg_catalog")
+
+    def _count(self, record: object) -> None:
+        self.statements += 1
+
+    @asynccontextmanager
+    async def connection(self) -> AsyncIterator[Connection]:
+        """A connection in autocommit: for safe requests. Raises DatabaseUnavailable."""
+        async with self._acquired() as connection:
+            yield cast(Connection, connection)
+
+    @asynccontextmanager
+    async def transaction(self, stamp: Stamp) -> AsyncIterator[Connection]:
+        """One transaction whose actor is set; committed at the end, rolled back by any exception."""
+        async with self._acquired() as connection:
+            await connection.execute(stamp.statements())
+            try:
+                yield cast(Connection, connection)
+            except BaseException:
+                await asyncio.shield(connection.execute("rollback"))
+                raise
+            await connection.execute("commit")
+
+    @asynccontextmanager
+    async def _acquired(self) -> AsyncIterator[Any]:
+        pool = await self.open()
+        try:
+            connection = await pool.acquire()
+        except (OSError, asyncpg.CannotConnectNowError, asyncpg.ConnectionDoesNotExistError) as first:
+            if self._before_connect is None:
+                raise DatabaseUnavailable(f"The database cannot be reached: {first}") from first
+            await self._before_connect()
+            connection = await pool.acquire()
+        try:
+            yield connection
+        finally:
+            await asyncio.shield(pool.release(connection))
+
+    async def close(self) -> None:
+        """Wait for connections in use, then close; safe to call twice."""
+        if self._pool is not None:
+            pool, self._pool = self._pool, None
+            try:
+                await asyncio.wait_for(pool.close(), 10)
+            except TimeoutError:
+                pool.terminate()
+
+
+def _to_json(value: object) -> str:
+    import json
+
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+
+
+def _from_json(text: str) -> object:
+    import json
+
+    return json.loads(text)

@@ -1,0 +1,293 @@
+"""What plugins yield: frozen declarations, checked and collected by the registry at start.
+
+Every name that belongs to a plugin carries the plugin's prefix (``payments.view``). Labels are lazy texts (``_``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from pydantic import BaseModel
+
+from kernel.db.connection import Connection
+from kernel.i18n import Text
+
+if TYPE_CHECKING:
+    from kernel.site import Site
+
+API: Final = 1
+"""The version of this contract. A plugin names the one it was written for."""
+
+Handler = Callable[..., Awaitable[object]]
+"""``async (request)`` or, with a body or query model, ``async (request, model)``.
+
+Returns a dict (rendered with the route's template), a pydantic model (JSON), a ``Pdf``/``Download``, or any aiohttp response.
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Plugin:
+    """A plugin's manifest: the module's ``plugin`` attribute.
+
+    ``requires`` names the plugins whose face it uses or whose tables it needs; they start before it. ``settings`` is
+    the model of an organisation's settings (every field has a default), edited in the console by a generated form.
+    """
+
+    api: int
+    requires: tuple[str, ...] = ()
+    settings: type[BaseModel] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """One address: from it follow routing, guard, validation, transaction, template and API description.
+
+    Path parameters are aiohttp's (``/admin/customers/{customer:\\d+}``). ``/…`` is the portal, ``/admin/…`` the console,
+    ``/api/v1/…`` the API (JSON, problem+json). ``body`` validates an unsafe request's form or JSON; ``query`` a safe
+    request's query string: either becomes the handler's second argument. A refused body renders the page of the same path with the input
+    and the errors, status 422. ``returns`` documents the API's answer. ``files`` allows uploads (the body model's
+    ``Upload`` fields). ``read_only`` marks an unsafe method that changes nothing (no transaction, no idempotency).
+    """
+
+    method: str
+    path: str
+    handler: Handler
+    permission: str
+    name: str
+    body: type[BaseModel] | None = None
+    query: type[BaseModel] | None = None
+    template: str | None = None
+    returns: type[BaseModel] | None = None
+    files: bool = False
+    read_only: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Nav:
+    """A place in the main navigation, hidden from whoever lacks the route's permission. ``icon`` names a symbol of the sprite."""
+
+    label: Text
+    route: str
+    order: int = 100
+    icon: str = "dot"
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """An implementation of a port (a Protocol in the owner's face). At most one per port."""
+
+    port: type
+    implementation: object
+
+
+@dataclass(frozen=True, slots=True)
+class SourceRow:
+    """A row of an import, valid by its record's model. ``external_id`` is its key in the source."""
+
+    external_id: str
+    data: BaseModel
+
+
+@dataclass(frozen=True, slots=True)
+class SourceChange:
+    """A row that the source changed since the run that last applied it."""
+
+    external_id: str
+    before: BaseModel
+    after: BaseModel
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Rows of one record type to apply in the run's transaction: at most some thousands at a time.
+
+    ``source`` names the profile; with it ``external_id`` is unique. ``approve``: entries become approved by the actor
+    «import»; otherwise they stay drafts. ``run`` is the import run's id.
+    """
+
+    source: str
+    run: int
+    approve: bool
+    new: Sequence[SourceRow] = ()
+    changed: Sequence[SourceChange] = ()
+    missing: Sequence[SourceRow] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """A kind of thing that an imported row may become; its owner writes it.
+
+    ``apply`` runs inside the import's transaction. ``after`` names records that must be applied first. ``money`` names
+    the model's field whose sums the diff shows.
+    """
+
+    name: str
+    label: Text
+    model: type[BaseModel]
+    apply: Callable[[Connection, Batch], Awaitable[None]]
+    after: tuple[str, ...] = ()
+    money: str | None = None
+
+
+RawRow = Mapping[str, object]
+"""One row as the source has it: its own column names, values as the driver gives them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A database or file format to import from; ``name`` is what a profile's ``[source] kind`` says.
+
+    ``settings`` validates the profile's ``[source]`` table. ``stream(settings, query)`` yields batches of raw rows for
+    a table name or, where the source speaks it, an SQL query; blocking drivers run in a thread. ``discover(settings)``
+    lists tables with their columns. Both raise ``SourceError`` with one clear line.
+    """
+
+    name: str
+    label: Text
+    settings: type[BaseModel]
+    discover: Callable[[Any], Awaitable[Mapping[str, Sequence[str]]]]
+    stream: Callable[[Any, str], AsyncIterator[Sequence[RawRow]]]
+
+
+class SourceError(Exception):
+    """A source cannot be read: missing driver, file, table, or refused login. The message is for people."""
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """Durable work, enqueued with ``enqueue(conn, kind, payload)`` in the transaction of the fact that caused it.
+
+    ``handler(site, payload)`` may run twice after a crash: it must be safe to repeat. ``every`` makes it scheduled.
+    """
+
+    kind: str
+    handler: Callable[[Site, Mapping[str, Any]], Awaitable[None]]
+    attempts: int = 5
+    every: timedelta | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Verb:
+    """A kind of event in the history. ``sentence`` is shown with the event's facts: ``_("approved {count} payments")``."""
+
+    name: str
+    sentence: Text
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that a check found wrong: where, and what; ``fatal`` makes the site not ready."""
+
+    message: str
+    fatal: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """A proof that data or surroundings are right. ``run(conn)`` yields findings; none means right.
+
+    ``when`` lists where it runs: ``ready`` (fast), ``doctor``, ``verify`` (may read everything, streaming).
+    """
+
+    name: str
+    label: Text
+    run: Callable[[Connection], AsyncIterator[Finding]]
+    when: tuple[str, ...] = ("doctor",)
+
+
+@dataclass(frozen=True, slots=True)
+class Argument:
+    """One argument of a command, in argparse's words."""
+
+    flags: tuple[str, ...]
+    options: Mapping[str, Any] = field(default_factory=dict[str, Any])
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """A command line: ``ebok <name> …`` (``name`` may be two words: ``import run``).
+
+    ``run(site, arguments)`` returns the exit code: 0 done, 1 refused or found wrong, 2 used wrongly.
+    """
+
+    name: str
+    help: str
+    run: Callable[[Site, Any], Awaitable[int]]
+    arguments: tuple[Argument, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class DemoPlan:
+    """What the demonstration organisation shall have; everything follows from ``seed``."""
+
+    customers: int
+    months: int
+    seed: int
+
+
+@dataclass(frozen=True, slots=True)
+class Demo:
+    """Fills the plugin's part of the demonstration organisation, in the order of plugins, in one transaction each."""
+
+    fill: Callable[[Site, Connection, DemoPlan], Awaitable[None]]
+
+
+@dataclass(frozen=True, slots=True)
+class Card:
+    """A part of a page that a plugin contributes: a template of its own and the data for it.
+
+    ``data`` is plain and complete: nothing is fetched while a template renders.
+    """
+
+    label: Text
+    template: str
+    data: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    order: int = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Tab:
+    """A part of the console's customer page; ``name`` is its anchor (``payments.entries``)."""
+
+    name: str
+    label: Text
+    template: str
+    data: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    order: int = 100
+
+
+@dataclass(frozen=True, slots=True)
+class QueueItem:
+    """Work that waits for the office: «12 payments to approve», with the address that shows them."""
+
+    label: Text
+    count: int
+    url: str
+    order: int = 100
+
+
+@dataclass(frozen=True, slots=True)
+class SearchHit:
+    """Something found by the console's search box."""
+
+    kind: Text
+    title: str
+    detail: str
+    url: str
+    weight: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """A plugin after discovery: its manifest, module, and where its files lie."""
+
+    name: str
+    module: Any
+    manifest: Plugin
+    path: Path
+    distribution: str
+    version: str

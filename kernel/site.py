@@ -1,0 +1,45 @@
+"""One organisation: its name, hosts, database, clock and settings. A host name leads to exactly one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, TypeVar, cast
+
+from pydantic import BaseModel
+
+from kernel.dates import Clock
+from kernel.db.pool import Database
+
+if TYPE_CHECKING:
+    from kernel.plugin.registry import Registry
+
+_T = TypeVar("_T")
+_M = TypeVar("_M", bound=BaseModel)
+
+
+@dataclass(slots=True)
+class Site:
+    """An organisation that this process serves.
+
+    ``registry`` holds everything the plugins declared (one for all sites of the process). ``owner_dsn`` is the login
+    that migrates; requests never use it. ``base_url`` is how links in letters begin.
+    """
+
+    name: str
+    hosts: frozenset[str]
+    db: Database
+    registry: Registry
+    clock: Clock = field(default_factory=Clock)
+    base_url: str = ""
+    owner_dsn: str = ""
+
+    def service(self, port: type[_T]) -> _T:
+        """The implementation of a port. Raises LookupError when no enabled plugin provides it."""
+        return cast(_T, self.registry.service(port))
+
+
+def site_of_host(sites: Mapping[str, Site], host: str) -> Site | None:
+    """The site that a Host header names (port ignored, case folded), or None."""
+    bare = host.rsplit(":", 1)[0] if host.count(":") == 1 or host.startswith("[") else host
+    return sites.get(bare.casefold().strip("[]").rstrip("."))

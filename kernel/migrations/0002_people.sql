@@ -21,7 +21,7 @@ create table kernel.users (
     created_at timestamptz not null default now()
 );
 
-create index users_by_name on kernel.users (kernel.pl_sort(name), id);
+create index users_by_name on kernel.users (kernel.pl_sort(name) collate "C", id);
 create index users_superadmins on kernel.users (id) where role = 'superadmin' and state = 'active';
 
 create function kernel.keep_last_superadmin() returns trigger language plpgsql as $$
@@ -72,7 +72,7 @@ create table kernel.customer (
     check ((source is null) = (external_id is null))
 );
 
-create index customer_by_name on kernel.customer (kernel.pl_sort(name), id);
+create index customer_by_name on kernel.customer (kernel.pl_sort(name) collate "C", id);
 
 create table kernel.service_point (
     id bigint generated always as identity primary key,

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, TypeVar, cast
-
-from pydantic import BaseModel
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from kernel.dates import Clock
 from kernel.db.pool import Database
@@ -15,7 +13,6 @@ if TYPE_CHECKING:
     from kernel.plugin.registry import Registry
 
 _T = TypeVar("_T")
-_M = TypeVar("_M", bound=BaseModel)
 
 
 @dataclass(slots=True)
@@ -23,7 +20,8 @@ class Site:
     """An organisation that this process serves.
 
     ``registry`` holds everything the plugins declared (one for all sites of the process). ``owner_dsn`` is the login
-    that migrates; requests never use it. ``base_url`` is how links in letters begin.
+    that migrates; requests never use it. ``base_url`` is how links in letters begin; ``defaults`` are
+    the operator's first values of settings, by plugin.
     """
 
     name: str
@@ -33,6 +31,7 @@ class Site:
     clock: Clock = field(default_factory=Clock)
     base_url: str = ""
     owner_dsn: str = ""
+    defaults: Mapping[str, Mapping[str, Any]] = field(default_factory=dict[str, Mapping[str, Any]])
 
     def service(self, port: type[_T]) -> _T:
         """The implementation of a port. Raises LookupError when no enabled plugin provides it."""

@@ -25,6 +25,7 @@ import secrets
 import shutil
 import socket
 import stat
+import struct
 import subprocess
 import sys
 import tempfile
@@ -59,6 +60,7 @@ ORPHANS_SECONDS: Final = 10.0
 START_SECONDS: Final = 120
 STOP_SECONDS: Final = 60
 LOGS_KEPT: Final = 10
+SOCKET_NAME: Final = ".s.PGSQL.5432"
 SOCKET_PATH_BYTES: Final = 103
 """Linux allows 107 bytes and a NUL in ``sun_path``, macOS 103."""
 
@@ -68,6 +70,9 @@ _OF_THE_SERVER: Final = frozenset({"postgres", "template0", "template1"})
 _STILL_HELD: Final = re.compile(r"shared memory block|lock file .* already exists")
 _FAILURE: Final = re.compile(r"(?:FATAL|PANIC|error): +(.+)")
 _ENTER_EACH: Final = 'for place; do test -x "$place" || { printf %s "$place"; exit 1; }; done'
+
+_SSL_REQUEST: Final = struct.pack("!ii", 8, 80877103)
+"""The shortest question of the protocol that a server answers without a login."""
 
 _SETTINGS: Final = """\
 # Written by ebok at every start. Settings of your own go to {data}/local.conf.
@@ -216,17 +221,17 @@ class EmbeddedServer:
         _check_names(name, template)
         await self.ensure_running()
         async with self._superuser("postgres") as conn:
+            # Held until disconnecting: two processes may want the same database at once.
+            await conn.execute("select pg_advisory_lock(hashtext('ebok database'), hashtext($1))", name)
             if not await conn.fetchval("select exists (select from pg_database where datname = $1)", name):
-                # Two processes may come here at once: the later one finds the database made.
-                with suppress(asyncpg.DuplicateDatabaseError, asyncpg.UniqueViolationError):
-                    await conn.execute(f'create database "{name}" owner {OWNER} template "{template or "template0"}"')
+                await conn.execute(f'create database "{name}" owner {OWNER} template "{template or "template0"}"')
             await conn.execute(
                 f'revoke all on database "{name}" from public; grant connect on database "{name}" to {APP}, {MIGRATE}'
             )
-        async with self._superuser(name) as conn:
-            await conn.execute("revoke create on schema public from public; set client_min_messages = warning")
-            for extension in EXTENSIONS:
-                await conn.execute(f"create extension if not exists {extension} schema public")
+            async with self._superuser(name) as inside:
+                await inside.execute("revoke create on schema public from public; set client_min_messages = warning")
+                for extension in EXTENSIONS:
+                    await inside.execute(f"create extension if not exists {extension} schema public")
         return self.endpoints(name)
 
     async def drop_database(self, name: str) -> None:
@@ -339,7 +344,7 @@ class _Cluster:
             raise EmbeddedError(f"The passwords of the embedded PostgreSQL cannot be read: {error}") from error
 
     def live_postmaster(self) -> int | None:
-        pid = self._recorded_pid()
+        pid = _recorded_pid(self.data / "postmaster.pid")
         return pid if pid is not None and _runs_postgres(pid) else None
 
     # The data directory and its users
@@ -369,6 +374,8 @@ class _Cluster:
         for path in reversed(missing):
             _make_directory(path, mode)
         _make_directory(self.place, mode, self._home_owner())
+
+    def _make_socket_dir(self, account: _Account | None) -> None:
         _make_directory(self.socket_dir, 0o700, account)
         made = self.socket_dir.lstat()
         expected = account.uid if account else os.geteuid()
@@ -476,10 +483,8 @@ class _Cluster:
 
     def _launch(self, account: _Account | None, bindir: Path) -> str | None:
         """Start the server and wait for it; what it complained of, when it did not start."""
-        pid = self._recorded_pid()
-        if pid is not None and _process(pid):
-            # A zombie, or a stranger with a reused number: PostgreSQL would take either for a live server.
-            (self.data / "postmaster.pid").unlink(missing_ok=True)
+        self._make_socket_dir(account)
+        self._clear_stale_locks()
         settings = _SETTINGS.format(data=self.data, socket_dir=_quoted(f'"{self.socket_dir}"'))
         settings += "" if self._durable else _NOT_DURABLE
         settings += f"include_if_exists = {_quoted(self.data / 'local.conf')}\n"
@@ -496,6 +501,13 @@ class _Cluster:
         said = (_last_failure(path.read_text(errors="replace")[-8192:]) for path in logs if path.exists())
         return next(filter(None, said), None) or outcome.stderr.strip()
 
+    def _clear_stale_locks(self) -> None:
+        """PostgreSQL takes a zombie, or a stranger with a reused number, for a live server: let it not see them."""
+        for lock in (self.data / "postmaster.pid", self.socket_dir / f"{SOCKET_NAME}.lock"):
+            pid = _recorded_pid(lock)
+            if pid is not None and _process(pid) and not _runs_postgres(pid):
+                lock.unlink()
+
     def _logs(self) -> list[Path]:
         return sorted((self.data / "log").glob("postgresql-*.log"))
 
@@ -506,26 +518,24 @@ class _Cluster:
         outcome = _run(self._account(), self._bindir / "pg_ctl", *options)
         if outcome.returncode and (pid := self.live_postmaster()):
             raise EmbeddedError(f"PostgreSQL (process {pid}) did not stop: {outcome.stderr.strip()}")
+        if self.socket_dir.parent != self.place:
+            with suppress(OSError):
+                self.socket_dir.rmdir()
 
     # Is it alive?
 
-    def _pid_file(self) -> list[str]:
-        with suppress(FileNotFoundError):
-            return (self.data / "postmaster.pid").read_text(errors="replace").splitlines()
-        return []
-
-    def _recorded_pid(self) -> int | None:
-        lines = self._pid_file()
-        return int(lines[0]) if lines and lines[0].isdecimal() else None
-
     def _serves(self) -> bool:
-        """Ready by its own word, and somebody listens: after a kill the word remains, and a zombie keeps its number."""
-        lines = self._pid_file()
+        """Ready by its own word, and it answers: after a kill the word remains, and a zombie keeps its number."""
+        lines = _lines(self.data / "postmaster.pid")
         if len(lines) < 8 or lines[7].strip() != "ready":
             return False
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
             probe.settimeout(2)
-            return probe.connect_ex(str(self.socket_dir / ".s.PGSQL.5432")) == 0
+            with suppress(OSError):
+                probe.connect(str(self.socket_dir / SOCKET_NAME))
+                probe.sendall(_SSL_REQUEST)
+                return probe.recv(1) in (b"N", b"S")
+        return False
 
     # Programs that the server's user can reach
 
@@ -561,6 +571,17 @@ class _Cluster:
         if not self._serves():
             for old in self.place.glob("programs[-.]*"):
                 shutil.rmtree(old)
+
+
+def _lines(path: Path) -> list[str]:
+    with suppress(FileNotFoundError):
+        return path.read_text(errors="replace").splitlines()
+    return []
+
+
+def _recorded_pid(lock: Path) -> int | None:
+    first = next(iter(_lines(lock)), "").strip()
+    return int(first) if first.isdecimal() else None
 
 
 def _is_root() -> bool:
@@ -619,7 +640,7 @@ def _first_barred(account: _Account, path: Path) -> Path | None:
 
 def _socket_dir(place: Path) -> Path:
     near = place / "run"
-    if len(os.fsencode(near / ".s.PGSQL.5432")) <= SOCKET_PATH_BYTES and "," not in str(near):
+    if len(os.fsencode(near / SOCKET_NAME)) <= SOCKET_PATH_BYTES and "," not in str(near):
         return near
     return Path("/tmp") / f"ebok-{hashlib.sha256(os.fsencode(place)).hexdigest()[:16]}"  # noqa: S108 - checked for its owner
 
@@ -628,9 +649,9 @@ def _make_directory(path: Path, mode: int, owner: _Account | None = None) -> Non
     """Make a directory of ours; one that exists keeps its mode and owner."""
     with suppress(FileExistsError):
         path.mkdir(mode=0o700)
+        path.chmod(mode)
         if owner:
             os.chown(path, owner.uid, owner.gid, follow_symlinks=False)
-        path.chmod(mode)
 
 
 def _write(path: Path, text: str, mode: int, owner: _Account | None) -> None:

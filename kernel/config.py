@@ -18,7 +18,7 @@ from pydantic_settings import BaseSettings, NestedSecretsSettingsSource, Pydanti
 
 FILE: Final = "ebok.toml"
 _PREFIX: Final = "EBOK_"
-_OUTSIDE: Final = frozenset({"EBOK_CONFIG", "EBOK_SECRETS_DIR"})
+_OUTSIDE: Final = frozenset({"EBOK_CONFIG", "EBOK_SECRETS_DIR", "EBOK_SERVE_CHILD"})
 
 
 class ConfigError(Exception):
@@ -31,58 +31,59 @@ class _Section(BaseModel):
 
 class ServerConfig(_Section):
     host: str = Field(
-        "127.0.0.1", description="Address to listen on. Any but a loopback address needs TLS or trusted_proxies."
+        default="127.0.0.1", description="Address to listen on; any but a loopback one needs TLS or trusted_proxies."
     )
-    port: int = Field(8080, ge=0, le=65535, description="Port to listen on.")
-    workers: int = Field(1, ge=1, le=64, description="Number of web processes on the port.")
-    tls_cert: Path | None = Field(None, description="File with the certificate chain (PEM).")
-    tls_key: Path | None = Field(None, description="File with the private key (PEM).")
+    port: int = Field(default=8080, ge=0, le=65535, description="Port to listen on.")
+    workers: int = Field(default=1, ge=1, le=64, description="Number of web processes on the port.")
+    tls_cert: Path | None = Field(default=None, description="File with the certificate chain (PEM).")
+    tls_key: Path | None = Field(default=None, description="File with the private key (PEM).")
     trusted_proxies: tuple[str, ...] = Field(
-        (), description="Addresses or networks whose X-Forwarded-* headers are believed."
+        default=(), description="Addresses or networks whose X-Forwarded-* headers are believed."
     )
-    form_bytes: int = Field(1_048_576, ge=1024, description="Largest form or JSON body, in bytes.")
-    upload_bytes: int = Field(26_214_400, ge=1024, description="Largest body with files, in bytes.")
-    body_seconds: float = Field(30.0, gt=0, description="How long a body may take to arrive.")
-    stop_seconds: float = Field(20.0, gt=0, description="How long running requests may take to finish when stopping.")
+    form_bytes: int = Field(default=1_048_576, ge=1024, description="Largest form or JSON body, in bytes.")
+    upload_bytes: int = Field(default=26_214_400, ge=1024, description="Largest body with files, in bytes.")
+    body_seconds: float = Field(default=30.0, gt=0, description="How long a body may take to arrive.")
+    stop_seconds: float = Field(
+        default=20.0, gt=0, description="How long running requests may take to finish when stopping."
+    )
 
 
 class DatabaseConfig(_Section):
     dsn: SecretStr = Field(
-        SecretStr(""), description="Where the application logs in (role ebok_app). Empty: the embedded PostgreSQL."
+        default=SecretStr(""),
+        description="Where the application logs in (role ebok_app). Empty: the embedded PostgreSQL.",
     )
-    owner_dsn: SecretStr = Field(SecretStr(""), description="Where migrations log in (may act as ebok_owner).")
+    owner_dsn: SecretStr = Field(default=SecretStr(""), description="Where migrations log in (may act as ebok_owner).")
     listen_dsn: SecretStr = Field(
-        SecretStr(""), description="Straight to the primary, for notifications, when dsn goes through a pooler."
+        default=SecretStr(""), description="Straight to the primary, for notifications, when dsn goes through a pooler."
     )
-    pool_size: int = Field(10, ge=2, le=200, description="Most connections of one process to one database.")
+    pool_size: int = Field(default=10, ge=2, le=200, description="Most connections of one process to one database.")
 
 
 class MailConfig(_Section):
-    host: str = Field("", description="SMTP server. Empty: letters wait in the outbox.")
-    port: int = Field(587, ge=1, le=65535, description="Port of the SMTP server.")
-    username: str = Field("", description="Login at the SMTP server, if it wants one.")
-    password: SecretStr = Field(SecretStr(""), description="Password at the SMTP server.")
-    tls: Literal["none", "starttls", "tls"] = Field("starttls", description="How the connection is protected.")
-    sender: str = Field("ebok@localhost", description="Address that letters come from.")
+    host: str = Field(default="", description="SMTP server. Empty: letters wait in the outbox.")
+    port: int = Field(default=587, ge=1, le=65535, description="Port of the SMTP server.")
+    username: str = Field(default="", description="Login at the SMTP server, if it wants one.")
+    password: SecretStr = Field(default=SecretStr(""), description="Password at the SMTP server.")
+    tls: Literal["none", "starttls", "tls"] = Field(default="starttls", description="How the connection is protected.")
+    sender: str = Field(default="ebok@localhost", description="Address that letters come from.")
 
 
 class SessionConfig(_Section):
-    customer_idle_minutes: int = Field(
-        30, ge=1, description="A customer is logged out after this long without a click."
-    )
-    staff_idle_minutes: int = Field(30, ge=1, description="The same for the office.")
-    absolute_hours: int = Field(12, ge=1, description="Everybody logs in again after this long.")
+    customer_idle_minutes: int = Field(default=30, ge=1, description="A customer without a click is logged out.")
+    staff_idle_minutes: int = Field(default=30, ge=1, description="The same for the office.")
+    absolute_hours: int = Field(default=12, ge=1, description="Everybody logs in again after this long.")
 
 
 class SiteConfig(_Section):
-    name: str = Field(
-        description="Short name of the organisation: letters, digits, hyphens.", pattern=r"^[a-z0-9][a-z0-9-]*$"
-    )
+    name: str = Field(description="Short name: letters, digits, hyphens.", pattern=r"^[a-z0-9][a-z0-9-]*$")
     hosts: tuple[str, ...] = Field(description="Host names that lead to it.", min_length=1)
-    dsn: SecretStr = Field(SecretStr(""), description="Its database. Empty: one of its own in the embedded PostgreSQL.")
-    owner_dsn: SecretStr = Field(SecretStr(""), description="Where its migrations log in.")
-    base_url: str = Field("", description="How links in its letters begin, for example https://bok.example.org.")
-    time_zone: str = Field("Europe/Warsaw", description="Decides which day it is.")
+    dsn: SecretStr = Field(default=SecretStr(""), description="Its database. Empty: one in the embedded PostgreSQL.")
+    owner_dsn: SecretStr = Field(default=SecretStr(""), description="Where its migrations log in.")
+    base_url: str = Field(
+        default="", description="How links in its letters begin, for example https://bok.example.org."
+    )
+    time_zone: str = Field(default="Europe/Warsaw", description="Decides which day it is.")
 
 
 class Config(BaseSettings):
@@ -96,30 +97,35 @@ class Config(BaseSettings):
         nested_model_default_partial_update=True,
     )
 
-    data_dir: Path | None = Field(None, description="Where the embedded database and files live.")
-    plugins: tuple[str, ...] | None = Field(None, description="Enabled plugins, by name. Absent: all bundled ones.")
-    theme: str = Field("default", description="The theme's name.")
-    templates_dir: Path | None = Field(None, description="Templates that replace shipped ones, by the same path.")
+    data_dir: Path | None = Field(default=None, description="Where the embedded database and files live.")
+    plugins: tuple[str, ...] | None = Field(default=None, description="Enabled plugins; absent: all bundled ones.")
+    theme: str = Field(default="default", description="The theme's name.")
+    templates_dir: Path | None = Field(
+        default=None, description="Templates that replace shipped ones, by the same path."
+    )
     hosts: tuple[str, ...] = Field(
-        ("localhost", "127.0.0.1"), description="Host names of the only organisation (when there are no [[sites]])."
+        default=("localhost", "127.0.0.1"),
+        description="Host names of the only organisation (when there are no [[sites]]).",
     )
-    base_url: str = Field("", description="How links in letters begin, for example https://bok.example.org.")
-    time_zone: str = Field("Europe/Warsaw", description="Decides which day it is.")
-    log_format: Literal["json", "text"] = Field("json", description="One JSON object a line, or text for a terminal.")
+    base_url: str = Field(default="", description="How links in letters begin, for example https://bok.example.org.")
+    time_zone: str = Field(default="Europe/Warsaw", description="Decides which day it is.")
+    log_format: Literal["json", "text"] = Field(default="json", description="One JSON object a line, or text.")
     log_level: Literal["debug", "info", "warning", "error"] = Field(
-        "info", description="The least important line written."
+        default="info", description="Least important line written."
     )
-    trace_hooks: bool = Field(False, description="Log every call of a plugin with its time.")
-    pg_bindir: Path | None = Field(None, description="PostgreSQL binaries for the embedded server.")
-    server: ServerConfig = Field(ServerConfig(), description="The web server.")
-    database: DatabaseConfig = Field(DatabaseConfig(), description="The database of the only organisation.")
-    mail: MailConfig = Field(MailConfig(), description="Outgoing letters.")
-    sessions: SessionConfig = Field(SessionConfig(), description="How long people stay logged in.")
+    trace_hooks: bool = Field(default=False, description="Log every call of a plugin with its time.")
+    pg_bindir: Path | None = Field(default=None, description="PostgreSQL binaries for the embedded server.")
+    server: ServerConfig = Field(default=ServerConfig(), description="The web server.")
+    database: DatabaseConfig = Field(default=DatabaseConfig(), description="The database of the only organisation.")
+    mail: MailConfig = Field(default=MailConfig(), description="Outgoing letters.")
+    sessions: SessionConfig = Field(default=SessionConfig(), description="How long people stay logged in.")
     settings: dict[str, dict[str, Any]] = Field(
         default_factory=dict[str, dict[str, Any]],
         description="First values of an organisation's settings, by plugin: [settings.payments].",
     )
-    sites: tuple[SiteConfig, ...] = Field((), description="Several organisations on one host, each with its database.")
+    sites: tuple[SiteConfig, ...] = Field(
+        default=(), description="Several organisations on one host, each with its database."
+    )
 
     @classmethod
     def settings_customise_sources(

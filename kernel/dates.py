@@ -17,7 +17,7 @@ EARLIEST, LATEST = date(1900, 1, 1), date(2199, 12, 31)
 
 
 def parse_date(value: object) -> date:
-    """Read ``24.11.2026`` or ``2026-11-24``; ValueError for anything else, a day that does not exist, or another century."""
+    """Read ``24.11.2026`` or ``2026-11-24``; ValueError otherwise: no date, no such day, another century."""
     if isinstance(value, datetime):
         return value.date()
     if isinstance(value, date):

@@ -6,7 +6,7 @@ declaration made at import can be shown in any language. Catalogues of all plugi
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Generator, Iterable, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
@@ -78,35 +78,15 @@ def shown(value: object) -> str:
             return str(value)
 
 
-MONTHS: Final = {
-    "pl": [
-        "stycznia",
-        "lutego",
-        "marca",
-        "kwietnia",
-        "maja",
-        "czerwca",
-        "lipca",
-        "sierpnia",
-        "września",
-        "października",
-        "listopada",
-        "grudnia",
-    ],
-    "en": [
-        "January",
-        "February",
-        "March",
-        "April",
-        "May",
-        "June",
-        "July",
-        "August",
-        "September",
-        "October",
-        "November",
-        "December",
-    ],
+MONTHS: Final[Mapping[str, tuple[str, ...]]] = {
+    "pl": (
+        *("stycznia", "lutego", "marca", "kwietnia", "maja", "czerwca"),
+        *("lipca", "sierpnia", "września", "października", "listopada", "grudnia"),
+    ),
+    "en": (
+        *("January", "February", "March", "April", "May", "June"),
+        *("July", "August", "September", "October", "November", "December"),
+    ),
 }
 
 
@@ -135,7 +115,7 @@ def language() -> str:
 
 
 @contextmanager
-def speaking(code: str) -> Iterator[None]:
+def speaking(code: str) -> Generator[None]:
     """Show texts in ``code`` inside the block; an unknown code means the default."""
     token = _language.set(code if code in LANGUAGES else DEFAULT_LANGUAGE)
     try:
@@ -157,7 +137,8 @@ def load_catalogues(packages: Iterable[Path]) -> None:
             with path.open("rb") as file:
                 for message in read_po(file, locale=code):
                     key = message.id if isinstance(message.id, str) else message.id[0]
-                    forms = (message.string,) if isinstance(message.string, str) else tuple(message.string)
+                    text = message.string or ""
+                    forms = (text,) if isinstance(text, str) else tuple(text)
                     if key and all(forms) and not message.fuzzy:
                         messages.setdefault(key, forms)
     _catalogues.clear()

@@ -1,4 +1,4 @@
-"""Logs: one JSON object a line for machines, or short lines for a terminal. UTC, no secrets, no line breaks from outside."""
+"""Logs: one JSON object a line for machines, or short lines for a terminal; times in UTC."""
 
 from __future__ import annotations
 

@@ -15,11 +15,11 @@ import hashlib
 import os
 import shutil
 import tempfile
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
@@ -27,7 +27,6 @@ from kernel.dates import Clock
 from kernel.db.connection import Connection
 from kernel.db.embedded import EmbeddedServer
 from kernel.db.pool import Database, Stamp
-from kernel.plugin.contracts import Loaded
 from kernel.plugin.manager import bundled, describe, in_order, load
 from kernel.plugin.registry import Registry
 from kernel.site import Site
@@ -66,7 +65,7 @@ class Cluster:
         return self.templates[key]
 
     @asynccontextmanager
-    async def database(self, registry: Registry) -> AsyncIterator[tuple[str, str]]:
+    async def database(self, registry: Registry) -> AsyncGenerator[tuple[str, str]]:
         """A fresh copy of the template: its application and owner DSN. Dropped at the end."""
         self.made += 1
         name = f"test_{os.getpid()}_{self.made}"
@@ -101,7 +100,8 @@ def registry_of(plugins: list[str] | None = None, modules: Mapping[str, Any] | N
 @pytest.fixture
 def registry(request: pytest.FixtureRequest) -> Registry:
     """The registry that the test's marker asks for."""
-    marker = request.node.get_closest_marker("ebok")
+    node = cast(pytest.Item, request.node)  # pyright: ignore[reportUnknownMemberType]
+    marker = node.get_closest_marker("ebok")
     return registry_of(**(marker.kwargs if marker else {}))
 
 
@@ -138,10 +138,3 @@ async def app(site: Site) -> web.Application:
     from kernel.config import Config
 
     return build_app(Config(), dict.fromkeys(site.hosts, site), site.registry)
-
-
-def plugin_named(registry: Registry, name: str) -> Loaded:
-    """An enabled plugin; fails the test when it is not there."""
-    found = registry.plugin(name)
-    assert found is not None, f"plugin {name} is not enabled"
-    return found

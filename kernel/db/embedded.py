@@ -648,8 +648,8 @@ def _socket_dir(place: Path) -> Path:
 def _make_directory(path: Path, mode: int, owner: _Account | None = None) -> None:
     """Make a directory of ours; one that exists keeps its mode and owner."""
     with suppress(FileExistsError):
-        path.mkdir(mode=0o700)
-        path.chmod(mode)
+        path.mkdir(mode=mode)
+        path.chmod(mode)  # whatever the umask took
         if owner:
             os.chown(path, owner.uid, owner.gid, follow_symlinks=False)
 

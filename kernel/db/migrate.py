@@ -85,8 +85,8 @@ async def connect(owner_dsn: str) -> asyncpg.Connection:
 async def pending(connection: Any, migrations: Sequence[Migration]) -> list[Migration]:
     """What has not run yet. Raises MigrationError when a file that ran was edited since."""
     exists = await connection.fetchval("select to_regclass('kernel.migration') is not null")
-    rows = await connection.fetch("select plugin, file, checksum from kernel.migration") if exists else []
-    applied = {(row["plugin"], row["file"]): row["checksum"] for row in rows}
+    rows: list[Any] = await connection.fetch("select plugin, file, checksum from kernel.migration") if exists else []
+    applied: dict[tuple[str, str], str] = {(row["plugin"], row["file"]): row["checksum"] for row in rows}
     waiting: list[Migration] = []
     for migration in migrations:
         checksum = applied.get((migration.plugin, migration.path.name))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, Final, cast
@@ -22,7 +22,7 @@ class DatabaseUnavailable(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Stamp:
-    """Who acts in a transaction, for triggers and the audit: ``ebok.actor``, ``ebok.role``, ``ebok.mode``, ``ebok.request``.
+    """Who acts in a transaction, for triggers and the audit: ``ebok.actor``, ``.role``, ``.mode``, ``.request``.
 
     The actor is a user's id or a name of the product's own («import», «worker»). ``superadmin_mode`` opens what only
     the superadministrator's announced mode may do.
@@ -112,13 +112,13 @@ class Database:
         self.statements += 1
 
     @asynccontextmanager
-    async def connection(self) -> AsyncIterator[Connection]:
+    async def connection(self) -> AsyncGenerator[Connection]:
         """A connection in autocommit: for safe requests. Raises DatabaseUnavailable."""
         async with self._acquired() as connection:
             yield cast(Connection, connection)
 
     @asynccontextmanager
-    async def transaction(self, stamp: Stamp) -> AsyncIterator[Connection]:
+    async def transaction(self, stamp: Stamp) -> AsyncGenerator[Connection]:
         """One transaction whose actor is set; committed at the end, rolled back by any exception."""
         async with self._acquired() as connection:
             await connection.execute(stamp.statements())
@@ -130,7 +130,7 @@ class Database:
             await connection.execute("commit")
 
     @asynccontextmanager
-    async def _acquired(self) -> AsyncIterator[Any]:
+    async def _acquired(self) -> AsyncGenerator[Any]:
         pool = await self.open()
         try:
             connection = await pool.acquire()

@@ -25,7 +25,8 @@ API: Final = 1
 Handler = Callable[..., Awaitable[object]]
 """``async (request)`` or, with a body or query model, ``async (request, model)``.
 
-Returns a dict (rendered with the route's template), a pydantic model (JSON), a ``Pdf``/``Download``, or any aiohttp response.
+Returns a dict (rendered with the route's template), a pydantic model (JSON), a ``Pdf``, a ``Download``, or any response
+of aiohttp's.
 """
 
 
@@ -46,11 +47,12 @@ class Plugin:
 class Route:
     """One address: from it follow routing, guard, validation, transaction, template and API description.
 
-    Path parameters are aiohttp's (``/admin/customers/{customer:\\d+}``). ``/…`` is the portal, ``/admin/…`` the console,
-    ``/api/v1/…`` the API (JSON, problem+json). ``body`` validates an unsafe request's form or JSON; ``query`` a safe
-    request's query string: either becomes the handler's second argument. A refused body renders the page of the same path with the input
-    and the errors, status 422. ``returns`` documents the API's answer. ``files`` allows uploads (the body model's
-    ``Upload`` fields). ``read_only`` marks an unsafe method that changes nothing (no transaction, no idempotency).
+    Path parameters are aiohttp's (``/admin/customers/{customer:\\d+}``). ``/…`` is the portal, ``/admin/…`` the
+    console, ``/api/v1/…`` the API (JSON, problem+json). ``body`` validates an unsafe request's form or JSON, ``query``
+    a safe request's query string: either becomes the handler's second argument. A refused body renders the page of the
+    same path with the input and the errors, status 422. ``returns`` documents the API's answer. ``files`` allows
+    uploads (the body model's ``Upload`` fields). ``read_only`` marks an unsafe method for which the kernel opens no
+    transaction and keeps no idempotency key: the handler opens what it needs.
     """
 
     method: str
@@ -68,7 +70,7 @@ class Route:
 
 @dataclass(frozen=True, slots=True)
 class Nav:
-    """A place in the main navigation, hidden from whoever lacks the route's permission. ``icon`` names a symbol of the sprite."""
+    """A place in the main navigation, hidden from whoever lacks the route's permission; ``icon`` is in the sprite."""
 
     label: Text
     route: str
@@ -172,7 +174,7 @@ class Job:
 
 @dataclass(frozen=True, slots=True)
 class Verb:
-    """A kind of event in the history. ``sentence`` is shown with the event's facts: ``_("approved {count} payments")``."""
+    """A kind of event in the history. ``sentence`` shows the event's facts: ``_("approved {count} payments")``."""
 
     name: str
     sentence: Text
@@ -230,10 +232,21 @@ class DemoPlan:
 
 
 @dataclass(frozen=True, slots=True)
-class Demo:
-    """Fills the plugin's part of the demonstration organisation, in the order of plugins, in one transaction each."""
+class DemoLogin:
+    """A customer worth looking at in the demonstration; ``note`` says why: «in arrears»."""
 
-    fill: Callable[[Site, Connection, DemoPlan], Awaitable[None]]
+    customer_no: str
+    note: str
+
+
+@dataclass(frozen=True, slots=True)
+class Demo:
+    """Fills the plugin's part of the demonstration organisation, in the order of plugins, in one transaction each.
+
+    Returns the customers that shall get a login.
+    """
+
+    fill: Callable[[Site, Connection, DemoPlan], Awaitable[Sequence[DemoLogin]]]
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ A hook may gain arguments, never lose or rename them; an implementation names on
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import TypeVar, cast
+from typing import TypeVar
 
 import pluggy
 from aiohttp import web
@@ -42,7 +42,7 @@ _marker = pluggy.HookimplMarker("ebok")
 
 def hookimpl(function: _F) -> _F:
     """Mark a module's function as the implementation of the hook of the same name."""
-    return cast(_F, _marker(function))
+    return _marker(function)
 
 
 # --- asked once, at start -------------------------------------------------------------------------------------------
@@ -161,5 +161,5 @@ async def on_customer_closing(conn: Connection, customer: int) -> None:
 
 @hookspec
 async def on_customer_removing(conn: Connection, customer: int) -> None:
-    """A customer is about to be deleted: remove what nobody approved, or raise ``Refused`` when something approved hangs on it."""
+    """A customer is about to be deleted: remove what nobody approved, or raise ``Refused`` if something is approved."""
     raise NotImplementedError

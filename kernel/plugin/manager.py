@@ -10,12 +10,12 @@ import importlib
 import inspect
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import pluggy
 import structlog
@@ -89,7 +89,8 @@ class HookCaller:
         started = time.perf_counter()
         with structlog.contextvars.bound_contextvars(plugin=plugin):
             try:
-                return await implementation.function(*(arguments[name] for name in implementation.argnames))
+                function = cast("Callable[..., Awaitable[Any]]", implementation.function)
+                return await function(*(arguments[name] for name in implementation.argnames))
             finally:
                 seconds = time.perf_counter() - started
                 timing = self.timings[plugin, hook]

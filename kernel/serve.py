@@ -1,0 +1,208 @@
+"""The web process: a socket, TLS, signals, and a stop that lets running work finish."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import ipaddress
+import os
+import signal
+import socket
+import ssl
+import sys
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import asynccontextmanager
+from typing import Final
+
+import structlog
+from aiohttp import web
+
+from kernel.app import build_app, by_host, opened_sites, registry_of
+from kernel.config import Config, ServerConfig
+from kernel.db import migrate as migrations
+from kernel.db.pool import DatabaseUnavailable
+from kernel.jobs import Worker
+from kernel.site import Site
+from kernel.web.middlewares import server_options
+
+_log = structlog.get_logger("ebok.serve")
+CHILD: Final = "EBOK_SERVE_CHILD"
+
+
+class ServeError(Exception):
+    """The server cannot start; the message is one line. ``code`` is the exit code."""
+
+    def __init__(self, message: str, code: int = 1) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+def check_exposure(server: ServerConfig) -> None:
+    """Refuse (code 2) to speak plain HTTP to the world: TLS or declared proxies on any address but loopback."""
+    if bool(server.tls_cert) != bool(server.tls_key):
+        raise ServeError("TLS needs both a certificate and a key (--tls-cert and --tls-key).", 2)
+    if _is_loopback(server.host) or server.tls_cert or server.trusted_proxies:
+        return
+    raise ServeError(
+        f"Refusing to serve plain HTTP on {server.host}: give --tls-cert and --tls-key, or list the proxies that"
+        " terminate TLS in server.trusted_proxies.",
+        2,
+    )
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def tls_context(server: ServerConfig) -> ssl.SSLContext | None:
+    """TLS 1.2 and newer from the configured files. Raises ServeError when they cannot be used."""
+    if not (server.tls_cert and server.tls_key):
+        return None
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    try:
+        context.load_cert_chain(server.tls_cert, server.tls_key)
+    except (OSError, ssl.SSLError) as error:
+        raise ServeError(f"The certificate or key cannot be used: {error}") from error
+    return context
+
+
+def listening_socket(host: str, port: int, *, shared: bool = False) -> socket.socket:
+    """A bound socket. Raises ServeError when the port is taken or not allowed."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    sock = socket.socket(family, socket.SOCK_STREAM)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    if shared:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+    try:
+        sock.bind((host, port))
+    except OSError as error:
+        sock.close()
+        raise ServeError(f"Cannot listen on {host}:{port}: {error.strerror}. Choose another with --port.") from error
+    return sock
+
+
+def free_port(host: str, wanted: int) -> int:
+    """``wanted``, or the next port that nobody listens on (at most 100 further)."""
+    for port in range(wanted, wanted + 100):
+        with contextlib.suppress(ServeError):
+            listening_socket(host, port).close()
+            return port
+    raise ServeError(f"No free port between {wanted} and {wanted + 99}.")
+
+
+async def check_migrated(site: Site) -> None:
+    """Refuse to serve a database that this version has not migrated."""
+    async with site.db.connection() as conn:
+        waiting = await migrations.pending(conn, site_migrations(site))
+    if waiting:
+        raise ServeError(f"The database of {site.name} is not up to date ({waiting[0].label} …): run `ebok migrate`.")
+
+
+def site_migrations(site: Site) -> list[migrations.Migration]:
+    """The migration files of the plugins that the site runs."""
+    return migrations.found((plugin.name, plugin.path) for plugin in site.registry.plugins)
+
+
+async def serve(config: Config, *, worker: bool = True) -> int:
+    """Serve until a signal; several processes when configured. Raises ServeError before anything is served."""
+    check_exposure(config.server)
+    if config.server.workers > 1 and CHILD not in os.environ:
+        return await _supervise(config.server)
+    registry = registry_of(config)
+    async with opened_sites(config, registry) as sites:
+        for site in sites:
+            try:
+                await check_migrated(site)
+            except DatabaseUnavailable as error:
+                if len(sites) == 1:
+                    raise ServeError(str(error)) from error
+                _log.exception("an organisation's database is unavailable", site=site.name)
+            except ServeError as error:
+                if len(sites) == 1:
+                    raise
+                _log.error("an organisation is not ready", site=site.name, reason=str(error))
+        await serve_sites(config, sites, worker=worker and os.environ.get(CHILD, "0") == "0")
+    return 0
+
+
+async def serve_sites(config: Config, sites: Sequence[Site], *, worker: bool = True) -> None:
+    """Serve opened sites until SIGTERM or SIGINT; then requests finish and jobs go back to the queue."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    async with listening(config, sites, worker=worker):
+        await stop.wait()
+        _log.info("stopping")
+
+
+@asynccontextmanager
+async def listening(config: Config, sites: Sequence[Site], *, worker: bool = True) -> AsyncGenerator[web.AppRunner]:
+    """The product listening on the configured address inside the block."""
+    server = config.server
+    context = tls_context(server)
+    shared = CHILD in os.environ
+    sock = listening_socket(server.host, server.port, shared=shared)
+    app = build_app(config, by_host(sites), sites[0].registry)
+    runner = web.AppRunner(
+        app, handle_signals=False, access_log=None, shutdown_timeout=server.stop_seconds, **server_options(config)
+    )
+    await runner.setup()
+    await web.SockSite(runner, sock, ssl_context=context, backlog=256).start()
+    crew = Worker(sites, config) if worker else None
+    running = asyncio.create_task(crew.run()) if crew else None
+    _log.info("serving", host=server.host, port=sock.getsockname()[1], tls=context is not None, pid=os.getpid())
+    try:
+        yield runner
+    finally:
+        if crew and running:
+            crew.stop()
+        await runner.cleanup()
+        if running:
+            with contextlib.suppress(asyncio.CancelledError):
+                await asyncio.wait_for(running, server.stop_seconds)
+
+
+async def work(config: Config) -> int:
+    """Do jobs only, until a signal."""
+    registry = registry_of(config)
+    async with opened_sites(config, registry) as sites:
+        for site in sites:
+            await check_migrated(site)
+        crew = Worker(sites, config)
+        for number in (signal.SIGTERM, signal.SIGINT):
+            asyncio.get_running_loop().add_signal_handler(number, crew.stop)
+        await crew.run()
+    return 0
+
+
+async def _supervise(server: ServerConfig) -> int:
+    """Run the web processes on one port, start a fallen one again, and stop them together; the first does the jobs."""
+    listening_socket(server.host, server.port).close()
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+
+    async def keep(index: int) -> None:
+        while not stop.is_set():
+            child = await asyncio.create_subprocess_exec(
+                sys.executable, "-m", "kernel", *sys.argv[1:], env={**os.environ, CHILD: str(index)}
+            )
+            waiting = asyncio.create_task(child.wait())
+            stopping = asyncio.create_task(stop.wait())
+            await asyncio.wait({waiting, stopping}, return_when=asyncio.FIRST_COMPLETED)
+            stopping.cancel()
+            if stop.is_set():
+                with contextlib.suppress(ProcessLookupError):
+                    child.terminate()
+                await waiting
+                return
+            _log.error("a web process ended and is started again", code=child.returncode)
+            await asyncio.sleep(1)
+
+    await asyncio.gather(*(keep(index) for index in range(server.workers)))
+    return 0

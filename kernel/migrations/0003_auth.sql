@@ -21,7 +21,7 @@ create table kernel.session (
     device text not null default ''
 );
 
-create index session_user on kernel.session (user_id);
+create index session_of_user on kernel.session (user_id);
 create index session_customer on kernel.session (customer) where customer is not null;
 create index session_expires on kernel.session (expires_at);
 
@@ -37,10 +37,12 @@ create trigger end_sessions after update of role, state on kernel.users
     for each row when (old.role <> new.role or (new.state <> 'active' and old.state <> new.state))
     execute function kernel.end_sessions_of_changed_user();
 
+-- One browser may be known to several users of a household.
 create table kernel.known_device (
-    token_hash bytea primary key,
+    token_hash bytea not null,
     user_id bigint not null references kernel.users on delete cascade,
-    last_used_at timestamptz not null
+    last_used_at timestamptz not null,
+    primary key (token_hash, user_id)
 );
 
 create index known_device_user on kernel.known_device (user_id, last_used_at);

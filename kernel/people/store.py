@@ -102,7 +102,7 @@ SET_STATE_SQL: Final[LiteralString] = "update kernel.users set state = $2 where 
 
 
 async def set_state(conn: Connection, user_id: int, state: State) -> bool:
-    """Let a user log in, or no more (which ends the sessions). False when there is no such user. Raises LastSuperadmin."""
+    """Let a user log in, or no more (ends the sessions). False when there is no such user. Raises LastSuperadmin."""
     return await _unless_last_superadmin(conn, SET_STATE_SQL, user_id, state)
 
 
@@ -195,8 +195,8 @@ async def add_customer(conn: Connection, data: CustomerData) -> int:
 CHANGE_CUSTOMER_SQL: Final[LiteralString] = """
 update kernel.customer set
     customer_no = $2, name = $3, kind = $4, consumer = $5, given_name = $6, family_name = $7, nip = $8, email = $9,
-    phone = $10, street = $11, building = $12, flat = $13, postal_code = $14, city = $15, country = $16, status = $17, source = $18,
-    external_id = $19
+    phone = $10, street = $11, building = $12, flat = $13, postal_code = $14, city = $15, country = $16, status = $17,
+    source = $18, external_id = $19
 where id = $1 returning id"""
 
 

@@ -141,7 +141,7 @@ def _holder(home: Path) -> tuple[subprocess.Popen[str], int]:
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
-        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
+        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(Path(__file__).parents[2]), *sys.path])},
     )
     assert process.stdout
     return process, int(process.stdout.readline())

@@ -8,7 +8,7 @@ from hmac import compare_digest
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    import pyotp
+    from pyotp.totp import TOTP
 
 STEP_SECONDS: Final = 30
 DIGITS: Final = 6
@@ -62,7 +62,7 @@ def recovery_code(text: str) -> str | None:
     return "-".join((letters[:4], letters[4:8], letters[8:]))
 
 
-def _totp(secret: str) -> pyotp.TOTP:
-    import pyotp
+def _totp(secret: str) -> TOTP:
+    from pyotp.totp import TOTP
 
-    return pyotp.TOTP(secret, digits=DIGITS, interval=STEP_SECONDS)
+    return TOTP(secret, digits=DIGITS, interval=STEP_SECONDS)

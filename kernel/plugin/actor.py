@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Set
+from collections.abc import Iterable, Set
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -59,6 +59,6 @@ class Actor:
         return permission == PUBLIC or permission in self.permissions
 
 
-def permissions_of(role: Role, known: Set[Permission]) -> frozenset[str]:
+def permissions_of(role: Role, known: Iterable[Permission]) -> frozenset[str]:
     """The names of the permissions that a role has."""
     return frozenset(permission.name for permission in known if role in permission.roles)

@@ -75,7 +75,7 @@ def build(plugins: Sequence[Loaded], *, trace: bool = False) -> Registry:
         hooks=caller,
         permissions=MappingProxyType({name: item for name, (_, item) in permissions.items()}),
         permissions_of=MappingProxyType(
-            {role: permissions_of(role, frozenset(item for _, item in permissions.values())) for role in Role}
+            {role: permissions_of(role, [item for _, item in permissions.values()]) for role in Role}
         ),
         routes=MappingProxyType({name: item for name, (_, item) in routes.items()}),
         owner_of=MappingProxyType({name: owner for name, (owner, _) in routes.items()}),

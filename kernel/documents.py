@@ -34,7 +34,7 @@ _FACES: Final = (
     (SANS, "", "DejaVuSans.ttf"),
     (SANS, "B", "DejaVuSans-Bold.ttf"),
     (MONO, "", "DejaVuSansMono.ttf"),
-    (DIGITS, "", "OCRB.otf"),
+    (DIGITS, "", "OCRB.ttf"),
 )
 
 
@@ -68,7 +68,7 @@ def new_document(title: str, made: datetime, *, author: str = "", subject: str =
 
 
 def printable(text: str) -> str:
-    """The text in signs that the documents' fonts have: an unknown accented letter loses its accent, others become �."""
+    """The text in signs that the fonts have: an unknown accented letter loses its accent, any other becomes �."""
     return "".join(
         sign if ord(sign) in _repertoire() else _nearest(sign) for sign in unicodedata.normalize("NFC", text)
     )
@@ -81,8 +81,7 @@ def _nearest(sign: str) -> str:
 
 @cache
 def _repertoire() -> frozenset[int]:
+    """What all text fonts have: the fixed-width one has the fewest signs."""
     from fontTools.ttLib import TTFont
 
-    return frozenset.intersection(
-        *(frozenset(TTFont(_FONTS / file).getBestCmap()) for family, _style, file in _FACES if family != DIGITS)
-    )
+    return frozenset(TTFont(_FONTS / "DejaVuSansMono.ttf").getBestCmap() or ())

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from pgqueuer.domain.models import Job as QueuedJob
     from pgqueuer.domain.settings import DBSettings
 
-    from kernel.plugin.registry import Registry
+    from kernel.config import Config
     from kernel.site import Site
 
 _log = structlog.get_logger("ebok.jobs")
@@ -41,8 +41,6 @@ HEARTBEAT: Final = timedelta(seconds=30)
 """A picked job whose worker has been silent for this long is given to another one."""
 POLL: Final = timedelta(seconds=5)
 """How often the queue is looked at where notifications do not arrive."""
-GRACE: Final = 20.0
-"""Seconds that running jobs get to finish when the worker stops; then they return to the queue."""
 AT_ONCE: Final = 8
 """Jobs of one organisation that run at the same time in one worker."""
 LOG_KEPT: Final = timedelta(days=30)
@@ -256,30 +254,32 @@ class Worker:
     def __init__(
         self,
         sites: Iterable[Site],
-        registry: Registry,
+        config: Config,
         *,
         heartbeat: timedelta = HEARTBEAT,
         poll: timedelta = POLL,
-        grace: float = GRACE,
         pause: Callable[[int], timedelta] = backoff,
     ) -> None:
         self._sites = tuple(sites)
-        self._jobs = tuple(registry.jobs.values())
+        self._config = config
         self._heartbeat = heartbeat
         self._poll = poll
-        self._grace = grace
         self._pause = pause
         self._stopping = asyncio.Event()
         self._out_of_time = asyncio.Event()
 
     def stop(self) -> None:
-        """Take no more jobs; let running ones finish, or return them to the queue when the grace is over."""
+        """Take no more jobs; let running ones finish, or return them to the queue after half of server.stop_seconds."""
         if not self._stopping.is_set():
             self._stopping.set()
-            asyncio.get_running_loop().call_later(self._grace, self._out_of_time.set)
+            asyncio.get_running_loop().call_later(self._config.server.stop_seconds / 2, self._out_of_time.set)
 
     async def run(self) -> None:
         """Work until ``stop`` is called."""
+        from kernel import mail  # which enqueues, and so imports this module
+
+        transport = mail.Transport(self._config.mail)
+        mail.use(transport)
         work = asyncio.ensure_future(asyncio.gather(*(self._serve(site) for site in self._sites)))
         try:
             await asyncio.shield(work)
@@ -287,6 +287,8 @@ class Worker:
             self.stop()
             await work
             raise
+        finally:
+            await transport.close()
 
     async def _serve(self, site: Site) -> None:
         failures = 0
@@ -303,9 +305,9 @@ class Worker:
     async def _work(self, site: Site) -> None:
         from pgqueuer.core.qm import QueueManager
 
-        async with _dedicated(site) as connection, AsyncExitStack() as ending:
+        async with self._dedicated(site) as connection, AsyncExitStack() as ending:
             manager = QueueManager(_queries(connection), channel=_names().channel)
-            for job in self._jobs:
+            for job in site.registry.jobs.values():
                 manager.register_executor(job.kind, _executor(site, job, self._out_of_time, self._pause))
 
             def changed(*notification: object) -> None:
@@ -327,7 +329,7 @@ class Worker:
 
     async def _plan(self, site: Site) -> None:
         """Enqueue scheduled jobs when they are due; each time one of all workers does it."""
-        planned = {job.kind: job.every for job in self._jobs if job.every is not None}
+        planned = {job.kind: job.every for job in site.registry.jobs.values() if job.every is not None}
         if not planned:
             return
         look = min(_SCHEDULE_LOOK, *(every.total_seconds() for every in planned.values()))
@@ -346,24 +348,24 @@ class Worker:
                 _log.warning("scheduled jobs wait", site=site.name, error=str(error))
             await self._rest(look)
 
+    @asynccontextmanager
+    async def _dedicated(self, site: Site) -> AsyncGenerator[asyncpg.Connection]:
+        """A connection of the worker's own, for notifications and the queue."""
+        async with site.db.connection():
+            pass  # starts the embedded server again if it has died
+        straight = self._config.database.listen_dsn.get_secret_value() if len(self._sites) == 1 else ""
+        connection = await asyncpg.connect(
+            straight or site.db.dsn, timeout=10, server_settings={"application_name": "ebok worker", "timezone": "UTC"}
+        )
+        try:
+            yield connection
+        finally:
+            with suppress(OSError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError):
+                await connection.close(timeout=5)
+
     async def _rest(self, seconds: float) -> None:
         with suppress(TimeoutError):
             await asyncio.wait_for(self._stopping.wait(), seconds)
-
-
-@asynccontextmanager
-async def _dedicated(site: Site) -> AsyncGenerator[asyncpg.Connection]:
-    """A connection of the worker's own, for notifications and the queue."""
-    async with site.db.connection():
-        pass  # starts the embedded server again if it has died
-    connection = await asyncpg.connect(
-        site.db.dsn, timeout=10, server_settings={"application_name": "ebok worker", "timezone": "UTC"}
-    )
-    try:
-        yield connection
-    finally:
-        with suppress(OSError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError):
-            await connection.close(timeout=5)
 
 
 async def _ended(task: asyncio.Task[None]) -> None:

@@ -14,7 +14,6 @@ from kernel.auth.model import (
     SUPERADMIN_MODE,
     WeakPassword,
     WrongSecret,
-    check_new_password,
     network_of,
 )
 from kernel.auth.store import Credentials
@@ -37,7 +36,7 @@ async def change_password(
     """
     user, session = _signed_in(actor)
     found = await prove_password(db, user, current, now)
-    check_new_password(
+    await passwords.check_new(
         new,
         role=found.role,
         has_second_factor=found.totp_secret is not None,
@@ -57,7 +56,7 @@ async def change_password(
 
 
 async def request_reset(db: Database, login: str, address: str, link: str, now: datetime) -> None:
-    """Mail a one-time link to the user of this login or e-mail address; whoever asks learns nothing from the answer.
+    """Mail a one-time link to the user of this login, if there is an address; whoever asks learns nothing of it.
 
     ``link`` is the address of the page with ``{token}`` in it. Raises Throttled.
     """
@@ -98,7 +97,7 @@ async def reset_password(db: Database, token: str, new: str, now: datetime, orga
         found = await store.of_reset_link(conn, token, now)
     if found is None:
         raise WrongSecret
-    check_new_password(
+    await passwords.check_new(
         new,
         role=found.role,
         has_second_factor=found.totp_secret is not None,
@@ -148,7 +147,7 @@ async def disable_second_factor(db: Database, actor: Actor, password: str, now: 
     member whose password is too short to stand alone."""
     user, session = _signed_in(actor)
     found = await prove_password(db, user, password, now)
-    check_new_password(password, role=found.role, context=())
+    await passwords.check_new(password, role=found.role)
     async with db.transaction(stamp_of(user, actor.role)) as conn:
         await remove_second_factor(conn, user)
         await sessions.end_others(conn, user, keep=session)

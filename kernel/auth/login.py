@@ -54,7 +54,7 @@ class Entered:
     token: str
     device_token: str | None
     awaits_code: bool
-    must_change_password: bool
+    role: Role
 
 
 async def log_in(
@@ -95,7 +95,7 @@ async def log_in(
         if fresh:
             await store.rehash(conn, found.id, found.password_hash, fresh)
         device = None if found.totp_secret else await _welcome(conn, visitor, found.id, now)
-    return Entered(token, device, found.totp_secret is not None, found.must_change_password)
+    return Entered(token, device, found.totp_secret is not None, found.role)
 
 
 async def confirm_code(
@@ -118,8 +118,7 @@ async def confirm_code(
             raise WrongSecret
         await throttle.forget(conn, CODE, str(waiting.user_id))
         device = await _welcome(conn, visitor, waiting.user_id, now)
-        found = await store.of_user(conn, waiting.user_id)
-    return Entered(token, device, awaits_code=False, must_change_password=found.must_change_password)
+    return Entered(token, device, awaits_code=False, role=waiting.role)
 
 
 async def waits_for_code(conn: Connection, token: str | None, now: datetime) -> bool:

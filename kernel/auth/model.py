@@ -141,7 +141,7 @@ def check_new_password(
     least = shortest(role, has_second_factor)
     if len(password) < least:
         raise WeakPassword(_("Use at least {least} characters: a few words in a row are easy to remember", least=least))
-    if len(password.encode()) > MAX_PASSWORD_BYTES:
+    if len(password.encode("utf-8", "surrogatepass")) > MAX_PASSWORD_BYTES:
         raise WeakPassword(_("This password is too long"))
     folded = password.casefold()
     core = _without_ends(folded)

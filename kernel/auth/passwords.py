@@ -10,10 +10,11 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from typing import TYPE_CHECKING, Final, TypeVar, TypeVarTuple
 
-from kernel.auth.model import MAX_PASSWORD_BYTES, Throttled, normalised
+from kernel.auth.model import MAX_PASSWORD_BYTES, Throttled, check_new_password, normalised
+from kernel.plugin.permissions import Role
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from argon2 import PasswordHasher
 
@@ -79,6 +80,13 @@ async def verify(password_hash: str | None, password: str) -> bool:
     if len(password.encode("utf-8", "surrogatepass")) > MAX_PASSWORD_BYTES:
         return False
     return await _pool().run(_verify, password_hash or "", normalised(password))
+
+
+async def check_new(password: str, *, role: Role, has_second_factor: bool = False, context: Iterable[str] = ()) -> None:
+    """``check_new_password`` beside the event loop: reading the block list takes its time. Raises WeakPassword."""
+    await asyncio.to_thread(
+        check_new_password, password, role=role, has_second_factor=has_second_factor, context=context
+    )
 
 
 def is_outdated(password_hash: str) -> bool:

@@ -35,6 +35,11 @@ def qr_svg(text: str) -> str:
     return segno.make(text, error="m").svg_inline(scale=5, border=4, svgclass="qr", lineclass=None, omitsize=False)
 
 
+def spaced(secret: str) -> str:
+    """A secret in groups of four, for people who type it."""
+    return " ".join(secret[start : start + 4] for start in range(0, len(secret), 4))
+
+
 def step_of(secret: str, code: str, now: datetime, last_step: int) -> int | None:
     """The time step whose code this is: now, or the one just before or after; None for wrong and for used ones."""
     digits = code.replace(" ", "").replace("\u00a0", "")

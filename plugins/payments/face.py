@@ -78,7 +78,8 @@ class Payee:
 class OpenCharge:
     """An approved charge of which something is still to be paid, on a day.
 
-    ``due_on`` is the day in the document, ``effective_due_on`` the working day it moves to (art. 115 of the Civil Code).
+    ``due_on`` is the day in the document, ``effective_due_on`` the working day it moves to (art. 115 of the
+    Civil Code).
     """
 
     entry: int

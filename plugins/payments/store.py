@@ -1,0 +1,689 @@
+"""The ledger's SQL. What posts, allocates or voids is a function of the database (``migrations/0001_ledger.sql``)."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Generator, Iterable, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Any, Final, LiteralString
+
+from kernel import Connection, Money, Refused, Row, Text, _, audit
+from plugins.payments.face import Side
+
+REFUSALS: Final[Mapping[str, Text]] = {
+    "holidays_unknown": _("The holidays of the year of this due date are not known. Check the date."),
+    "reference_not_approved": _("This entry is not approved, so nothing can refer to it."),
+    "reference_is_reversal": _("A reversal cannot be reversed. Enter the entry again."),
+    "reversal_unlike_original": _("A reversal has the amount of its original."),
+    "reversal_of_corrected": _("This charge has corrections. Reverse them first."),
+    "correction_of_credit": _("Only a charge can be corrected. Reverse the payment and enter it again."),
+    "correction_of_reversed": _("This charge has been reversed, so it cannot be corrected."),
+    "correction_too_large": _("Corrections cannot lower a charge below zero."),
+    "void_not_approved": _("Only an approved entry can be voided."),
+    "void_in_books": _("These are accounting books: a mistake in them is reversed, never voided."),
+    "void_of_referred": _("Another entry refers to this one. Void that one first."),
+    "entry_reversed_once": _("This entry has been reversed already."),
+    "entry_external": _("This row has been imported already."),
+}
+"""What the database refuses (constraint names), in words."""
+
+
+@contextmanager
+def refusals() -> Generator[None]:
+    """Turn what the ledger's constraints refuse into ``Refused``; anything else goes on."""
+    try:
+        yield
+    except Exception as error:
+        message = REFUSALS.get(getattr(error, "constraint_name", None) or "")
+        if message is None:
+            raise
+        raise Refused(message) from error
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """What somebody enters: a charge or a credit. ``account`` is its account's id, ``amount`` is above zero."""
+
+    account: int
+    side: Side
+    kind: str
+    amount: Money
+    issued_on: date | None = None
+    due_on: date | None = None
+    value_date: date | None = None
+    paid_on: date | None = None
+    period: str = ""
+    title: str = ""
+    document_no: str = ""
+    channel: str = ""
+    reverses: int | None = None
+    corrects: int | None = None
+    reason: str = ""
+    source: str | None = None
+    external_id: str | None = None
+    external_version: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """An entry's key: its account, then its number."""
+
+    account: int
+    entry: int
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """An entry with its customer, as the office sees it. ``reversed_by`` is the approved reversal, if there is one;
+    ``corrected`` sums the approved corrections that lower a charge."""
+
+    account_id: int
+    id: int
+    side: Side
+    kind: str
+    amount: Money
+    open_amount: Money
+    issued_on: date | None
+    due_on: date | None
+    effective_due_on: date | None
+    paid_on: date | None
+    value_date: date | None
+    booked_on: date | None
+    counted_on: date
+    period: str
+    title: str
+    document_no: str
+    channel: str
+    journal_no: int | None
+    state: str
+    reverses: int | None
+    corrects: int | None
+    reason: str
+    source: str | None
+    created_by: str
+    created_at: datetime
+    approved_by: str | None
+    approved_at: datetime | None
+    voided_by: str | None
+    voided_at: datetime | None
+    void_reason: str | None
+    reversed_by: int | None
+    corrected: Money
+    customer: int
+    customer_no: str
+    customer_name: str
+
+    @property
+    def key(self) -> Key:
+        return Key(self.account_id, self.id)
+
+
+# --- accounts -------------------------------------------------------------------------------------------------------
+
+OPEN_ACCOUNTS_SQL: Final[LiteralString] = """
+select customer, account_id from payments.open_accounts($1::bigint[], $2, $3)
+"""
+
+
+async def open_accounts(
+    conn: Connection, customers: Iterable[int], today: date, source: str | None = None
+) -> dict[int, int]:
+    """The account of each customer in the book «main», opened where missing: customer → account.
+
+    ``source`` is the import profile that feeds the accounts from now on.
+    """
+    rows = await conn.fetch(OPEN_ACCOUNTS_SQL, sorted(set(customers)), today, source)
+    return {row["customer"]: row["account_id"] for row in rows}
+
+
+FEED_SQL: Final[LiteralString] = """
+insert into payments.feed (source, applied_at) values ($1, now())
+on conflict (source) do update set applied_at = excluded.applied_at
+"""
+
+
+async def note_feed(conn: Connection, source: str) -> None:
+    """Remember that an import profile has just brought its rows up to date."""
+    await conn.execute(FEED_SQL, source)
+
+
+CUSTOMER_IDS_SQL: Final[LiteralString] = """
+select customer_no, id from kernel.customer where customer_no = any ($1::text[])
+"""
+
+
+async def customer_ids(conn: Connection, numbers: Iterable[str]) -> dict[str, int]:
+    """The ids of customers by the organisation's numbers; unknown numbers are missing in the answer."""
+    rows = await conn.fetch(CUSTOMER_IDS_SQL, sorted(set(numbers)))
+    return {row["customer_no"]: row["id"] for row in rows}
+
+
+# --- drafts ---------------------------------------------------------------------------------------------------------
+
+ADD_DRAFTS_SQL: Final[LiteralString] = """
+insert into payments.entry (account_id, side, kind, amount, issued_on, due_on, value_date, paid_on, period, title,
+    document_no, channel, reverses, corrects, reason, source, external_id, external_version)
+select * from unnest($1::bigint[], $2::text[], $3::text[], $4::bigint[], $5::date[], $6::date[], $7::date[], $8::date[],
+    $9::text[], $10::text[], $11::text[], $12::text[], $13::bigint[], $14::bigint[], $15::text[], $16::text[],
+    $17::text[], $18::integer[])
+returning account_id, id
+"""
+
+
+async def add_drafts(conn: Connection, drafts: Sequence[Draft]) -> list[Key]:
+    """Enter drafts in one statement; their keys. Raises Refused for a source row that is there already."""
+    with refusals():
+        rows = await conn.fetch(
+            ADD_DRAFTS_SQL,
+            [draft.account for draft in drafts],
+            [draft.side.value for draft in drafts],
+            [draft.kind for draft in drafts],
+            [draft.amount.grosze for draft in drafts],
+            [draft.issued_on for draft in drafts],
+            [draft.due_on for draft in drafts],
+            [draft.value_date for draft in drafts],
+            [draft.paid_on for draft in drafts],
+            [draft.period for draft in drafts],
+            [draft.title for draft in drafts],
+            [draft.document_no for draft in drafts],
+            [draft.channel for draft in drafts],
+            [draft.reverses for draft in drafts],
+            [draft.corrects for draft in drafts],
+            [draft.reason for draft in drafts],
+            [draft.source for draft in drafts],
+            [draft.external_id for draft in drafts],
+            [draft.external_version for draft in drafts],
+        )
+    return [_key(row) for row in rows]
+
+
+async def enter(conn: Connection, customer: int, draft: Draft) -> Key:
+    """Enter one draft by hand, audited; its key. Raises Refused."""
+    (key,) = await add_drafts(conn, [draft])
+    await audit(
+        conn,
+        "payments.entered",
+        customer=customer,
+        subject=f"entry {key.entry}",
+        entry=key.entry,
+        kind=draft.kind,
+        amount=draft.amount,
+    )
+    return key
+
+
+EDIT_SQL: Final[LiteralString] = """
+update payments.entry
+set amount = $3, issued_on = $4, due_on = $5, value_date = $6, paid_on = $7, period = $8, title = $9, document_no = $10,
+    channel = $11
+where account_id = $1 and id = $2 and state = 'draft'
+returning id
+"""
+
+
+async def edit(conn: Connection, key: Key, draft: Draft) -> bool:
+    """Write the facts of a draft anew (not its account, side or kind). False when it is no draft any more."""
+    return (
+        await conn.fetchval(
+            EDIT_SQL,
+            key.account,
+            key.entry,
+            draft.amount.grosze,
+            draft.issued_on,
+            draft.due_on,
+            draft.value_date,
+            draft.paid_on,
+            draft.period,
+            draft.title,
+            draft.document_no,
+            draft.channel,
+        )
+        is not None
+    )
+
+
+DELETE_DRAFTS_SQL: Final[LiteralString] = """
+delete from payments.entry e using unnest($1::bigint[], $2::bigint[]) gone (account_id, id)
+where e.account_id = gone.account_id and e.id = gone.id and e.state = 'draft'
+returning e.account_id, e.id
+"""
+
+
+async def delete_drafts(conn: Connection, keys: Sequence[Key]) -> list[Key]:
+    """Delete drafts; the keys of those that were drafts still."""
+    rows = await conn.fetch(DELETE_DRAFTS_SQL, *_columns(keys))
+    return [_key(row) for row in rows]
+
+
+# --- posting --------------------------------------------------------------------------------------------------------
+
+APPROVE_SQL: Final[LiteralString] = """
+with approved as (
+    select account_id, id from payments.approve($1::bigint[], $2::bigint[], $3)
+), posted as (
+    select a.customer, e.account_id, e.id, e.side, e.amount
+    from approved join payments.entry e using (account_id, id) join payments.account a on a.id = e.account_id
+), sums as (
+    select customer, count(*) as entries, min(id) as entry,
+           coalesce(sum(amount) filter (where side = 'charge'), 0)::bigint as charged,
+           coalesce(sum(amount) filter (where side = 'credit'), 0)::bigint as credited
+    from posted group by customer
+), told as (
+    insert into kernel.audit_log (verb, customer, subject, facts)
+    select 'payments.approved', customer, case entries when 1 then 'entry ' || entry else '' end,
+           jsonb_build_object('count', entries,
+               'charged', to_char(charged / 100, 'FM9999999999999990') || '.' || to_char(charged % 100, 'FM00'),
+               'credited', to_char(credited / 100, 'FM9999999999999990') || '.' || to_char(credited % 100, 'FM00'))
+    from sums
+)
+select account_id, id from posted
+"""
+
+
+async def approve(conn: Connection, keys: Sequence[Key], today: date) -> list[Key]:
+    """Approve drafts, audited for each customer; the keys of those that became approved.
+
+    Those that are no drafts any more are left alone. Journal numbers are taken and credits pay charges in the same
+    transaction. Raises Refused when an entry may not refer to the one it names.
+    """
+    with refusals():
+        rows = await conn.fetch(APPROVE_SQL, *_columns(keys), today)
+    return [_key(row) for row in rows]
+
+
+DRAFTS_SQL: Final[LiteralString] = """
+select account_id, id from payments.entry where state = 'draft' order by account_id, id limit $1
+"""
+
+
+async def drafts(conn: Connection, limit: int) -> list[Key]:
+    """Drafts that wait for approval, at most ``limit``."""
+    return [_key(row) for row in await conn.fetch(DRAFTS_SQL, limit)]
+
+
+REVERSAL_DRAFTS_SQL: Final[LiteralString] = """
+with named as (
+    select distinct account_id, id from unnest($1::bigint[], $2::bigint[]) named (account_id, id)
+), undone as (
+    select e.* from named join payments.entry e using (account_id, id) where e.state = 'approved'
+    union
+    select e.* from named n join payments.entry e on e.account_id = n.account_id and e.corrects = n.id
+    where e.state = 'approved' and not exists (
+        select from payments.entry r
+        where r.account_id = e.account_id and r.reverses = e.id and r.state <> 'voided'
+    )
+)
+insert into payments.entry (account_id, side, kind, amount, issued_on, value_date, period, title, document_no, channel,
+    reverses, reason)
+select account_id, case side when 'charge' then 'credit' else 'charge' end, 'reversal', amount,
+       case side when 'credit' then $3::date end, case side when 'charge' then $3::date end,
+       period, title, document_no, channel, id, $4
+from undone
+order by account_id, id
+returning account_id, id
+"""
+
+
+async def draft_reversals(conn: Connection, keys: Sequence[Key], reason: str, today: date) -> list[Key]:
+    """Enter the reversal of each approved entry, and of the corrections that hang on it; the reversals' keys.
+
+    Raises Refused for an entry that has been reversed already.
+    """
+    with refusals():
+        rows = await conn.fetch(REVERSAL_DRAFTS_SQL, *_columns(keys), today, reason)
+    return [_key(row) for row in rows]
+
+
+async def reverse(conn: Connection, entry: Entry, reason: str, today: date) -> None:
+    """Reverse an approved entry with its corrections, and approve that at once; audited. Raises Refused."""
+    reversals = await draft_reversals(conn, [entry.key], reason, today)
+    if not reversals:
+        raise Refused(REFUSALS["reference_not_approved"])
+    await approve(conn, reversals, today)
+    await audit(
+        conn,
+        "payments.reversed",
+        customer=entry.customer,
+        subject=f"entry {entry.id}",
+        entry=entry.id,
+        amount=entry.amount,
+        reason=reason,
+    )
+
+
+VOID_SQL: Final[LiteralString] = "select payments.void($1, $2, $3)"
+
+
+async def void(conn: Connection, entry: Entry, reason: str) -> None:
+    """Void an approved entry, audited. The database lets nobody do it but a superadministrator in the announced mode.
+
+    Raises Refused where another entry refers to it, or in accounting books.
+    """
+    with refusals():
+        await conn.execute(VOID_SQL, entry.account_id, entry.id, reason)
+    await audit(
+        conn,
+        "payments.voided",
+        customer=entry.customer,
+        subject=f"entry {entry.id}",
+        entry=entry.id,
+        kind=entry.kind,
+        amount=entry.amount,
+        title=entry.title,
+        reason=reason,
+    )
+
+
+# --- reading --------------------------------------------------------------------------------------------------------
+
+ENTRY_SQL: Final[LiteralString] = """
+select e.account_id, e.id, e.side, e.kind, e.amount, e.open_amount, e.issued_on, e.due_on, e.effective_due_on,
+       e.paid_on, e.value_date, e.booked_on, e.counted_on, e.period, e.title, e.document_no, e.channel, e.journal_no, e.state,
+       e.reverses, e.corrects, e.reason, e.source, coalesce(author.name, e.created_by, '') as created_by, e.created_at,
+       coalesce(approver.name, e.approved_by) as approved_by, e.approved_at,
+       coalesce(voider.name, e.voided_by) as voided_by, e.voided_at, e.void_reason,
+       (select r.id from payments.entry r
+        where r.account_id = e.account_id and r.reverses = e.id and r.state = 'approved') as reversed_by,
+       coalesce((select sum(k.amount) from payments.entry k
+        where k.account_id = e.account_id and k.corrects = e.id and k.side = 'credit' and k.state = 'approved'
+          and not exists (select from payments.entry r
+            where r.account_id = k.account_id and r.reverses = k.id and r.state = 'approved')), 0)::bigint as corrected,
+       a.customer, c.customer_no, c.name as customer_name
+from payments.entry e
+join payments.account a on a.id = e.account_id
+join kernel.customer c on c.id = a.customer
+left join kernel.users author on author.id = case when e.created_by ~ '^[0-9]{1,18}$' then e.created_by::bigint end
+left join kernel.users approver
+  on approver.id = case when e.approved_by ~ '^[0-9]{1,18}$' then e.approved_by::bigint end
+left join kernel.users voider on voider.id = case when e.voided_by ~ '^[0-9]{1,18}$' then e.voided_by::bigint end
+where e.id = $1
+"""
+
+
+async def entry(conn: Connection, number: int) -> Entry | None:
+    """An entry by its number, or None."""
+    row = await conn.fetchrow(ENTRY_SQL, number)
+    return _entry(row) if row else None
+
+
+KEYS_SQL: Final[LiteralString] = "select account_id, id from payments.entry where id = any ($1::bigint[])"
+
+
+async def keys_of(conn: Connection, numbers: Iterable[int]) -> list[Key]:
+    """The keys of entries by their numbers; unknown numbers are left out."""
+    return [_key(row) for row in await conn.fetch(KEYS_SQL, list(numbers))]
+
+
+PARTS_SQL: Final[LiteralString] = """
+select other.id as entry, other.kind, other.title, other.document_no, other.counted_on as on, l.amount, l.rule,
+       l.created_at, l.released_at
+from (
+    select * from payments.allocation where account_id = $1 and credit = $2
+    union all
+    select * from payments.allocation where account_id = $1 and charge = $2
+) l
+join payments.entry other
+  on other.account_id = l.account_id and other.id = case l.credit when $2 then l.charge else l.credit end
+order by l.released_at is not null, l.id desc
+limit 100
+"""
+
+
+async def parts(conn: Connection, key: Key) -> Sequence[Row]:
+    """What an entry was allocated to: living parts first, then those released, newest first; at most a hundred."""
+    return await conn.fetch(PARTS_SQL, key.account, key.entry)
+
+
+POSITION_SQL: Final[LiteralString] = """
+select c.customer_no, c.name, b.balance, b.applied_at, b.source,
+       o.due, o.arrears, o.credit, o.nearest, o.nearest_amount,
+       (select jsonb_object_agg(plugin, value) from kernel.setting where plugin in ('kernel', 'payments')) as settings
+from kernel.customer c
+cross join lateral (
+    select coalesce(sum(k.balance), 0)::bigint as balance, min(f.applied_at) as applied_at, min(f.source) as source
+    from payments.account a
+    left join payments.account_balance k on k.account_id = a.id
+    left join payments.feed f on f.source = a.source
+    where a.customer = c.id
+) b
+cross join lateral (
+    select coalesce(sum(amount) filter (where side = 'charge' and effective_due_on <= $2), 0)::bigint as due,
+           coalesce(sum(amount) filter (where side = 'charge' and effective_due_on < $2), 0)::bigint as arrears,
+           coalesce(sum(amount) filter (where side = 'credit'), 0)::bigint as credit,
+           min(effective_due_on) filter (where side = 'charge') as nearest,
+           coalesce((array_agg(amount order by effective_due_on) filter (where side = 'charge'))[1], 0)::bigint
+               as nearest_amount
+    from (
+        select e.side, e.effective_due_on, sum(e.open_amount) as amount
+        from payments.account a join payments.entry e on e.account_id = a.id and e.open_amount > 0
+        where a.customer = c.id
+        group by e.side, e.effective_due_on
+    ) by_day
+) o
+where c.id = $1
+"""
+
+
+async def position(conn: Connection, customer: int, on: date) -> Row | None:
+    """The sums of a customer's position in grosze, with what a payment order needs; None: there is no such customer."""
+    return await conn.fetchrow(POSITION_SQL, customer, on)
+
+
+OPEN_CHARGES_SQL: Final[LiteralString] = """
+select e.id as entry, e.kind, e.title, e.document_no, e.period, e.issued_on, e.due_on, e.effective_due_on, e.amount,
+       e.open_amount, coalesce((
+           select sum(l.amount) from payments.allocation l
+           where l.account_id = e.account_id and l.charge = e.id and l.released_at is null and l.rule = 'correction'
+       ), 0)::bigint as corrected
+from payments.account a join payments.entry e on e.account_id = a.id
+where a.customer = $1 and e.side = 'charge' and e.open_amount > 0
+order by e.effective_due_on, e.id
+limit $2
+"""
+
+
+async def open_charges(conn: Connection, customer: int, limit: int) -> Sequence[Row]:
+    """Charges not yet paid, the earliest due first."""
+    return await conn.fetch(OPEN_CHARGES_SQL, customer, limit)
+
+
+CARD_SQL: Final[LiteralString] = """
+with account as (
+    select a.id, k.balance, k.version
+    from payments.account a join payments.account_balance k on k.account_id = a.id where a.customer = $1
+), state as (
+    select coalesce(sum(balance), 0)::bigint as balance, coalesce(sum(version), 0)::bigint as version from account
+), page as (
+    select e.* from account a cross join lateral (
+        select * from payments.entry e
+        where e.account_id = a.id and e.state <> 'draft'
+          and ($2::date is null or (e.counted_on, e.id) < ($2::date, $3::bigint))
+        order by e.counted_on desc, e.id desc
+        limit $4
+    ) e
+    order by e.counted_on desc, e.id desc
+    limit $4
+)
+select s.balance, s.version, p.id as entry, p.side, p.kind, p.title, p.document_no, p.counted_on, p.due_on,
+       p.effective_due_on, p.amount, p.open_amount, p.state,
+       exists (select from payments.entry r
+           where r.account_id = p.account_id and r.reverses = p.id and r.state = 'approved') as is_reversed,
+       coalesce((
+           select jsonb_agg(jsonb_build_object('entry', other.id, 'kind', other.kind, 'title', other.title,
+               'document_no', other.document_no, 'on', other.counted_on, 'amount', l.amount, 'rule', l.rule)
+               order by other.counted_on, other.id)
+           from (
+               select id, charge as other, amount, rule from payments.allocation
+               where account_id = p.account_id and credit = p.id and released_at is null
+               union all
+               select id, credit, amount, rule from payments.allocation
+               where account_id = p.account_id and charge = p.id and released_at is null
+           ) l join payments.entry other on other.account_id = p.account_id and other.id = l.other
+       ), '[]') as parts
+from state s left join page p on true
+order by p.counted_on desc, p.id desc
+"""
+
+
+async def card(
+    conn: Connection, customer: int, before: tuple[date, int] | None, limit: int
+) -> Sequence[Row]:
+    """Rows of the ledger card, newest first, each with its live allocations.
+
+    Every row repeats the customer's present balance (grosze) and the number of postings behind it; without entries
+    there is one row whose ``entry`` is None.
+    """
+    day, number = before or (None, None)
+    return await conn.fetch(CARD_SQL, customer, day, number, limit)
+
+
+WAITING_SQL: Final[LiteralString] = """
+select count(*) filter (where side = 'credit') as payments, count(*) filter (where side = 'charge') as charges
+from (select side from payments.entry where state = 'draft' limit 10000) drafts
+"""
+
+
+async def waiting(conn: Connection) -> Row:
+    """How many payments and charges wait for approval; counting stops at ten thousand."""
+    row = await conn.fetchrow(WAITING_SQL)
+    assert row is not None  # noqa: S101  an aggregate has one row
+    return row
+
+
+# --- customers leaving ----------------------------------------------------------------------------------------------
+
+HAS_APPROVED_SQL: Final[LiteralString] = """
+select exists (
+    select from payments.account a join payments.entry e on e.account_id = a.id and e.state <> 'draft'
+    where a.customer = $1
+)
+"""
+REMOVE_DRAFTS_SQL: Final[LiteralString] = """
+delete from payments.entry e using payments.account a
+where a.id = e.account_id and a.customer = $1 and e.state = 'draft'
+"""
+REMOVE_ACCOUNTS_SQL: Final[LiteralString] = "delete from payments.account where customer = $1"
+
+
+async def has_approved(conn: Connection, customer: int) -> bool:
+    """Whether anything approved or voided hangs on a customer."""
+    return await conn.fetchval(HAS_APPROVED_SQL, customer)
+
+
+async def forget_customer(conn: Connection, customer: int) -> None:
+    """Remove a customer's drafts and accounts; the caller knows that nothing approved hangs on them."""
+    await conn.execute(REMOVE_DRAFTS_SQL, customer)
+    await conn.execute(REMOVE_ACCOUNTS_SQL, customer)
+
+
+DRAFTS_OF_CUSTOMER_SQL: Final[LiteralString] = """
+select count(*) from payments.account a join payments.entry e on e.account_id = a.id and e.state = 'draft'
+where a.customer = $1
+"""
+
+
+async def drafts_of_customer(conn: Connection, customer: int) -> int:
+    """How many drafts wait on a customer's accounts."""
+    return await conn.fetchval(DRAFTS_OF_CUSTOMER_SQL, customer)
+
+
+# --- proofs ---------------------------------------------------------------------------------------------------------
+
+WRONG_ALLOCATIONS_SQL: Final[LiteralString] = """
+select e.account_id, e.id, e.amount, e.open_amount, coalesce(l.amount, 0)::bigint as allocated
+from payments.entry e
+left join (
+    select account_id, id, sum(amount) as amount from (
+        select account_id, credit as id, amount from payments.allocation where released_at is null
+        union all
+        select account_id, charge, amount from payments.allocation where released_at is null
+    ) ends group by account_id, id
+) l using (account_id, id)
+where case e.state when 'approved' then e.amount else 0 end <> e.open_amount + coalesce(l.amount, 0)
+order by e.account_id, e.id
+"""
+WRONG_BALANCES_SQL: Final[LiteralString] = """
+select k.account_id, k.charged, k.credited, coalesce(e.charged, 0)::bigint as charges,
+       coalesce(e.credited, 0)::bigint as credits
+from payments.account_balance k
+left join (
+    select account_id, sum(amount) filter (where side = 'charge') as charged,
+           sum(amount) filter (where side = 'credit') as credited,
+           min(effective_due_on) filter (where side = 'charge' and open_amount > 0) as oldest_open_due
+    from payments.entry where state = 'approved' group by account_id
+) e using (account_id)
+where (k.charged, k.credited) <> (coalesce(e.charged, 0), coalesce(e.credited, 0))
+   or k.oldest_open_due is distinct from e.oldest_open_due
+order by k.account_id
+"""
+WRONG_JOURNAL_SQL: Final[LiteralString] = """
+select b.code, b.last_journal_no, count(e.journal_no) as numbered, count(distinct e.journal_no) as distinct_numbers
+from payments.book b
+left join payments.account a on a.book = b.id
+left join payments.entry e on e.account_id = a.id
+group by b.id
+having count(distinct e.journal_no) <> b.last_journal_no or count(e.journal_no) <> b.last_journal_no
+    or coalesce(max(e.journal_no), 0) <> b.last_journal_no
+"""
+WITHOUT_BALANCE_SQL: Final[LiteralString] = """
+select a.id as account_id from payments.account a
+where not exists (select from payments.account_balance k where k.account_id = a.id) order by a.id
+"""
+POSTINGS_SQL: Final[LiteralString] = """
+select account_id, id, side, kind, amount, case side when 'charge' then effective_due_on else value_date end as place,
+       reverses, corrects
+from payments.entry where state = 'approved' order by account_id
+"""
+LIVE_ALLOCATIONS_SQL: Final[LiteralString] = """
+select account_id, credit, charge, amount, rule from payments.allocation where released_at is null order by account_id
+"""
+
+
+def wrong_allocations(conn: Connection) -> AsyncIterator[Row]:
+    """Entries whose amount is not their open part and their live allocations together."""
+    return conn.cursor(WRONG_ALLOCATIONS_SQL)
+
+
+def wrong_balances(conn: Connection) -> AsyncIterator[Row]:
+    """Balance rows that are not the sums of their approved entries."""
+    return conn.cursor(WRONG_BALANCES_SQL)
+
+
+def without_balance(conn: Connection) -> AsyncIterator[Row]:
+    """Accounts that have no balance row."""
+    return conn.cursor(WITHOUT_BALANCE_SQL)
+
+
+async def wrong_journals(conn: Connection) -> Sequence[Row]:
+    """Books whose journal has a gap or a number twice."""
+    return await conn.fetch(WRONG_JOURNAL_SQL)
+
+
+def postings(conn: Connection) -> AsyncIterator[Row]:
+    """Every approved entry, account after account."""
+    return conn.cursor(POSTINGS_SQL)
+
+
+def live_allocations(conn: Connection) -> AsyncIterator[Row]:
+    """Every live allocation, account after account."""
+    return conn.cursor(LIVE_ALLOCATIONS_SQL)
+
+
+# --- rows -----------------------------------------------------------------------------------------------------------
+
+
+def _columns(keys: Sequence[Key]) -> tuple[list[int], list[int]]:
+    return [key.account for key in keys], [key.entry for key in keys]
+
+
+def _key(row: Row) -> Key:
+    return Key(row["account_id"], row["id"])
+
+
+def _entry(row: Row) -> Entry:
+    values: dict[str, Any] = dict(row)
+    values["side"] = Side(values["side"])
+    for name in ("amount", "open_amount", "corrected"):
+        values[name] = Money(values[name])
+    return Entry(**values)

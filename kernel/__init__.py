@@ -2,10 +2,14 @@
 
 from aiohttp.web import Request
 
+from kernel.audit import Fact, audit, audit_many
 from kernel.dates import Clock, PolishDate, parse_date
 from kernel.db.connection import Connection, Row
 from kernel.i18n import Text, _, long_date, ngettext, short_date
+from kernel.jobs import enqueue
 from kernel.money import Money, PositiveMoney, Quantity, parse_quantity
+from kernel.people.model import Customer
+from kernel.people.store import find_customer
 from kernel.plugin.actor import Actor, Grant
 from kernel.plugin.contracts import (
     Argument,
@@ -36,7 +40,9 @@ from kernel.plugin.contracts import (
 from kernel.plugin.hooks import hookimpl
 from kernel.plugin.permissions import EVERYBODY, PUBLIC, STAFF, Permission, Role
 from kernel.site import Site
+from kernel.web.contributions import slot
 from kernel.web.request import ACTOR, CONN, FORM, SITE, Download, Pdf, Refused, Upload, not_found
+from kernel.web.routing import redirect, service, settings, url
 
 __all__ = [
     "ACTOR",
@@ -54,10 +60,12 @@ __all__ = [
     "Clock",
     "Command",
     "Connection",
+    "Customer",
     "Demo",
     "DemoLogin",
     "DemoPlan",
     "Download",
+    "Fact",
     "Finding",
     "Grant",
     "Job",
@@ -89,11 +97,20 @@ __all__ = [
     "Upload",
     "Verb",
     "_",
+    "audit",
+    "audit_many",
+    "enqueue",
+    "find_customer",
     "hookimpl",
     "long_date",
     "ngettext",
     "not_found",
     "parse_date",
     "parse_quantity",
+    "redirect",
+    "service",
+    "settings",
     "short_date",
+    "slot",
+    "url",
 ]

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from aiohttp import web
 
-from kernel import i18n
+from kernel import audit, i18n
 from kernel import pages as kernel_pages
 from kernel.config import Config, SiteConfig
 from kernel.dates import Clock
@@ -19,8 +19,6 @@ from kernel.plugin.contracts import Loaded
 from kernel.plugin.manager import KERNEL, bundled, describe, load
 from kernel.plugin.registry import Registry, build
 from kernel.site import Site
-
-SITES: web.AppKey[Mapping[str, Site]] = web.AppKey("sites", Mapping)
 
 
 def registry_of(config: Config) -> Registry:
@@ -34,7 +32,9 @@ def make_registry(plugins: Sequence[Loaded], *, trace: bool = False) -> Registry
     own = Loaded(own.name, own.module, own.manifest, Path(__file__).parent, own.distribution, own.version)
     everything = [own, *plugins]
     i18n.load_catalogues([plugin.path for plugin in everything])
-    return build(everything, trace=trace)
+    registry = build(everything, trace=trace)
+    audit.know(registry.verbs)
+    return registry
 
 
 async def migrate_database(owner_dsn: str, registry: Registry) -> list[migrations.Migration]:
@@ -121,15 +121,13 @@ def by_host(sites: Sequence[Site]) -> dict[str, Site]:
 
 def build_app(config: Config, sites: Mapping[str, Site], registry: Registry) -> web.Application:
     """The whole product as one aiohttp application."""
-    from kernel.web import assets, middlewares, routing, templating
+    from kernel.web import middlewares, routing, templating
 
     app = web.Application(
         middlewares=middlewares.MIDDLEWARES,
         client_max_size=config.server.upload_bytes,
     )
-    app[SITES] = sites
     middlewares.set_up(app, config, sites, registry)
-    templating.set_up(app, config, registry)
-    assets.mount(app, config, registry)
+    templating.setup_templating(app, registry, theme=config.theme, operator=config.templates_dir)
     routing.mount(app, registry)
     return app

@@ -153,7 +153,7 @@ async def listening(config: Config, sites: Sequence[Site], *, worker: bool = Tru
     )
     await runner.setup()
     await web.SockSite(runner, sock, ssl_context=context, backlog=256).start()
-    crew = Worker(sites, config) if worker else None
+    crew = Worker(sites, sites[0].registry) if worker else None
     running = asyncio.create_task(crew.run()) if crew else None
     _log.info("serving", host=server.host, port=sock.getsockname()[1], tls=context is not None, pid=os.getpid())
     try:
@@ -173,7 +173,7 @@ async def work(config: Config) -> int:
     async with opened_sites(config, registry) as sites:
         for site in sites:
             await check_migrated(site)
-        crew = Worker(sites, config)
+        crew = Worker(sites, sites[0].registry)
         for number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(number, crew.stop)
         await crew.run()

@@ -12,33 +12,41 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import json
 import os
 import shutil
 import tempfile
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 
 import pytest
+from aiohttp import ClientSession, CookieJar, web
+from yarl import URL
 
+from kernel.auth import sessions
+from kernel.auth.tokens import new_token
 from kernel.dates import Clock
 from kernel.db.connection import Connection
 from kernel.db.embedded import EmbeddedServer
 from kernel.db.pool import Database, Stamp
+from kernel.logs import set_up_logs
+from kernel.people import store as people
 from kernel.plugin.manager import bundled, describe, in_order, load
+from kernel.plugin.permissions import Role
 from kernel.plugin.registry import Registry
 from kernel.site import Site
 
-if TYPE_CHECKING:
-    from aiohttp import web
-
 HOST = "127.0.0.1"
+_NO_PASSWORD = "-"  # noqa: S105 (no hash at all: nobody logs in by it)
 
 
 def pytest_configure(config: pytest.Config) -> None:
     """Declare the marker that chooses plugins."""
+    set_up_logs("text", "warning")
     config.addinivalue_line(
         "markers", "ebok(plugins=None, modules=None): the plugins of the test's site; bundled ones by default"
     )
@@ -131,10 +139,114 @@ async def tx(site: Site) -> AsyncIterator[Connection]:
         yield connection
 
 
+@dataclass(slots=True)
+class Visitor:
+    """A browser without a window: cookies, forms, the headers that browsers send."""
+
+    origin: str
+    http: ClientSession
+    user: int | None = None
+
+    async def get(self, path: str, **options: Any) -> Page:
+        """Ask for a page; redirects are not followed unless ``allow_redirects=True``."""
+        return await self.send("GET", path, **options)
+
+    async def post(self, path: str, form: Mapping[str, str] | None = None, **options: Any) -> Page:
+        """Send a form as this office's own page would."""
+        return await self.send("POST", path, data=dict(form or {}), **options)
+
+    async def send(self, method: str, path: str, **options: Any) -> Page:
+        """Send any request with the origin of this office."""
+        headers = {"Origin": self.origin, "Sec-Fetch-Site": "same-origin", **options.pop("headers", {})}
+        options.setdefault("allow_redirects", False)
+        async with self.http.request(method, self.origin + path, headers=headers, **options) as response:
+            return Page(response.status, response.headers, await response.read())
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """An answer, read whole."""
+
+    status: int
+    headers: Mapping[str, str]
+    content: bytes
+
+    @property
+    def text(self) -> str:
+        return self.content.decode()
+
+    def json(self) -> Any:
+        return json.loads(self.content)
+
+
+@dataclass(slots=True)
+class Office:
+    """The whole product serving ``site`` on a free port, and people to visit it."""
+
+    site: Site
+    origin: str
+    visitors: list[Visitor] = field(default_factory=list[Visitor])
+
+    async def visitor(self, role: Role | None = None, *customers: int, mode: bool = False) -> Visitor:
+        """Somebody with a fresh browser: nobody, or a new user of ``role`` (for ``customers``) who is logged in.
+
+        ``mode`` switches the superadministrator's mode on.
+        """
+        visitor = Visitor(self.origin, ClientSession(cookie_jar=CookieJar(unsafe=True), auto_decompress=True))
+        self.visitors.append(visitor)
+        if role is None:
+            return visitor
+        now = self.site.clock.now()
+        token = new_token()
+        async with self.site.db.transaction(Stamp("test")) as conn:
+            login = f"{role}-{len(self.visitors)}"
+            visitor.user = await people.add_user(
+                conn, login=login, role=role, name=login, password_hash=_NO_PASSWORD, now=now
+            )
+            for customer in customers:
+                await people.grant(conn, visitor.user, customer)
+            hours = timedelta(hours=1)
+            session = await sessions.start(
+                conn,
+                token,
+                visitor.user,
+                password_hash=_NO_PASSWORD,
+                awaits_code=False,
+                now=now,
+                idle=hours,
+                lives=hours,
+                address=HOST,
+                device="test",
+            )
+            if mode and session is not None:
+                await sessions.set_superadmin_mode(conn, session, now + hours)
+        visitor.http.cookie_jar.update_cookies({"ebok": token}, URL(self.origin))
+        return visitor
+
+    async def close(self) -> None:
+        """Close every browser."""
+        for visitor in self.visitors:
+            await visitor.http.close()
+
+
 @pytest.fixture
-async def app(site: Site) -> web.Application:
-    """The whole application serving ``site``."""
+async def office(site: Site) -> AsyncIterator[Office]:
+    """The whole product serving ``site``, without a worker."""
     from kernel.app import build_app
     from kernel.config import Config
+    from kernel.web.middlewares import server_options
 
-    return build_app(Config(), dict.fromkeys(site.hosts, site), site.registry)
+    config = Config()
+    runner = web.AppRunner(
+        build_app(config, dict.fromkeys(site.hosts, site), site.registry), shutdown_timeout=1, **server_options(config)
+    )
+    await runner.setup()
+    served = web.TCPSite(runner, HOST, 0)
+    await served.start()
+    port = runner.addresses[0][1]
+    made = Office(site, f"http://{HOST}:{port}")
+    try:
+        yield made
+    finally:
+        await made.close()
+        await runner.cleanup()

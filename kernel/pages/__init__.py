@@ -6,7 +6,7 @@ import importlib
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from kernel.plugin.contracts import Job, Nav, Plugin, Route, Verb
+from kernel.plugin.contracts import Check, Command, Job, Nav, Plugin, Route, Verb
 from kernel.plugin.hooks import hookimpl
 from kernel.plugin.permissions import Permission
 
@@ -83,3 +83,13 @@ def register_jobs() -> Iterable[Job]:
 @hookimpl
 def register_audit_verbs() -> Iterable[Verb]:
     return _gathered("verbs")
+
+
+@hookimpl
+def register_commands() -> Iterable[Command]:
+    return _gathered("commands")
+
+
+@hookimpl
+def register_checks() -> Iterable[Check]:
+    return _gathered("checks")

@@ -1,0 +1,527 @@
+"""Lists: filtered, sorted and paged by the database, with their state in the address, and exported whole as CSV.
+
+A page reads ``size + 1`` rows after (or before) the last one it showed, so no statement grows with the number of rows.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import csv
+import io
+import json
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from decimal import Decimal
+from enum import Enum
+from typing import Any, Final, Literal, LiteralString, cast
+from urllib.parse import urlencode
+
+import asyncpg
+from aiohttp import web
+from markupsafe import Markup, escape
+from pydantic import BaseModel, Field
+
+from kernel.db.connection import Connection, Row
+from kernel.i18n import Text, _, short_date
+from kernel.money import Money
+from kernel.web.forms import shown_value
+from kernel.web.request import CONN, SITE
+from kernel.web.routing import url
+from kernel.web.templating import money
+
+DEFAULT_SIZE: Final = 50
+LARGEST_SIZE: Final = 200
+EXPORT_BATCH: Final = 1000
+BOM: Final = "\ufeff"
+"""Tells a spreadsheet that the file is UTF-8."""
+
+Kind = Literal["text", "money", "number", "date", "moment", "badge"]
+Direction = Literal["first", "after", "before"]
+_PLACES: Final[tuple[LiteralString, ...]] = (
+    "$1", "$2", "$3", "$4", "$5", "$6", "$7", "$8", "$9", "$10", "$11", "$12", "$13", "$14", "$15", "$16",
+    "$17", "$18", "$19", "$20", "$21", "$22", "$23", "$24", "$25", "$26", "$27", "$28", "$29", "$30", "$31", "$32",
+)  # fmt: skip
+_USED_PLACE: Final = re.compile(r"\$(\d+)")
+_FORMULA: Final = ("=", "+", "-", "@", "\t", "\r", "\n")
+
+
+@dataclass(frozen=True, slots=True)
+class Badge:
+    """How a state is shown: a word, and a tone (``due``, ``credit``, ``notice`` or none) that has its own shape."""
+
+    label: Text
+    tone: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A column of a list; ``name`` is the column of the select.
+
+    ``kind`` money holds grosze. ``sort`` is an SQL expression over the select's columns that is never null
+    (``kernel.pl_sort(name) collate "C"``, ``coalesce(due_on, 'infinity')``); without it the column cannot be sorted.
+    ``link`` names a route whose path parameters are columns of the row, or ``by`` maps parameter → column.
+    ``show`` makes the value from the row. ``total`` sums the shown rows in the foot.
+    """
+
+    name: str
+    label: Text
+    kind: Kind = "text"
+    sort: LiteralString | None = None
+    link: str | None = None
+    by: Mapping[str, str] = field(default_factory=dict[str, str])
+    badges: Mapping[str, Badge] = field(default_factory=dict[str, Badge])
+    show: Callable[[Row], object] | None = None
+    total: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """A filter; ``name`` is the query model's field, and None or an empty text there switches it off.
+
+    ``where`` is a condition over the select's columns in which ``{0}`` stands for the value (``state = {0}``,
+    ``kernel.pl_sort(name) like '%' || kernel.pl_sort({0}::text) || '%'``). ``options`` make it a choice.
+    """
+
+    name: str
+    label: Text
+    where: LiteralString
+    kind: Literal["text", "date", "select"] = "text"
+    options: tuple[tuple[str, Text], ...] = ()
+
+
+class ListQuery(BaseModel):
+    """What a list's address says; a list with filters adds a field for each, with None or ``""`` as the default."""
+
+    sort: str = Field("", max_length=60, pattern=r"^-?[a-z_0-9]*$")
+    after: str = Field("", max_length=600)
+    before: str = Field("", max_length=600)
+    size: int = Field(DEFAULT_SIZE, ge=1, le=LARGEST_SIZE)
+    format: Literal["html", "csv"] = "html"
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """A list: ``select`` is one statement without order or limit, its own arguments are ``$1 …``; ``key`` is its unique
+    column.
+
+    ``order`` is the column that it is sorted by at first, ``-`` before it means descending. ``selectable`` tells which
+    rows a bulk action may choose; ``title_of`` names the column that tells a row apart for a screen reader.
+    """
+
+    name: str
+    select: LiteralString
+    columns: tuple[Column, ...]
+    order: str
+    key: LiteralString = "id"
+    filters: tuple[Filter, ...] = ()
+    selectable: Callable[[Row], bool] | None = None
+    title_of: str = ""
+
+    def statements(self) -> Iterable[LiteralString]:
+        """Every statement that the list can send: each sorting, direction and way of paging, with each filter alone,
+        all of them, and none (conditions are joined by «and», so other combinations are made of the same parts).
+        """
+        alone = [(one,) for one in self.filters]
+        chosen = [(), *alone, *([self.filters] if len(self.filters) > 1 else [])]
+        for column in self.columns:
+            for descending in (False, True):
+                for filters in chosen:
+                    for direction in ("first", "after", "before"):
+                        if column.sort is not None:
+                            yield self.statement(column.sort, filters, direction, descending=descending)
+
+    def statement(
+        self, sort: LiteralString, filters: Sequence[Filter], direction: Direction, *, descending: bool
+    ) -> LiteralString:
+        """One page. Its arguments: the select's own, the filters' values, the sort value and key of the last row
+        (unless ``first``), and the number of rows.
+        """
+        place = self.arguments
+        conditions: list[LiteralString] = []
+        for one in filters:
+            conditions.append(one.where.format(_PLACES[place]))
+            place += 1
+        forward: LiteralString = "<" if descending != (direction == "before") else ">"
+        if direction != "first":
+            conditions.append(f"({sort}, {self.key}) {forward} ({_PLACES[place]}, {_PLACES[place + 1]})")
+            place += 2
+        way: LiteralString = "desc" if forward == "<" else "asc"
+        where: LiteralString = " where " + " and ".join(conditions) if conditions else ""
+        return (  # literals only, which the type checker proves
+            f"select *, {sort} as sorted_by from ({self.select}) as listing{where}"  # noqa: S608
+            f" order by {sort} {way}, {self.key} {way} limit {_PLACES[place]}"
+        )
+
+    @property
+    def arguments(self) -> int:
+        """How many arguments the select itself takes."""
+        return max((int(number) for number in _USED_PLACE.findall(self.select)), default=0)
+
+    def sorting(self, wish: str) -> tuple[Column, bool]:
+        """The column to sort by and whether descending; the list's own order for a wish that it cannot grant."""
+        sortable = {column.name: column for column in self.columns if column.sort is not None}
+        chosen = wish if wish.lstrip("-") in sortable else self.order
+        return sortable[chosen.lstrip("-")], chosen.startswith("-")
+
+
+# --- what the template shows ----------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """A column's heading; ``sorted`` is ``ascending``, ``descending`` or empty."""
+
+    label: Text
+    kind: str
+    sort_url: str
+    sorted: str
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """A value as it is shown."""
+
+    label: Text
+    kind: str
+    shown: Any
+    url: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class RowView:
+    """A row: ``key`` for bulk actions, ``name`` for screen readers."""
+
+    key: str
+    name: str
+    cells: tuple[Cell, ...]
+    selectable: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Chip:
+    """An active filter, with the address of the list without it."""
+
+    label: Text
+    value: Any
+    url: str
+
+
+@dataclass(frozen=True, slots=True)
+class FilterView:
+    """A filter's field with its value as typed."""
+
+    name: str
+    label: Text
+    kind: str
+    value: str
+    options: tuple[tuple[str, Text], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A page of a list, ready for ``kernel/table.html``. ``kept`` are values that a filter form carries along."""
+
+    path: str
+    columns: tuple[Head, ...]
+    rows: tuple[RowView, ...]
+    filters: tuple[FilterView, ...]
+    chips: tuple[Chip, ...]
+    kept: tuple[tuple[str, str], ...]
+    totals: tuple[Cell, ...]
+    csv_url: str
+    previous_url: str
+    next_url: str
+
+
+# --- running --------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """A list together with what one request wants of it."""
+
+    listing: Listing
+    args: tuple[object, ...]
+    active: tuple[Filter, ...]
+    values: tuple[object, ...]
+    column: Column
+    descending: bool
+
+    async def fetch(
+        self, conn: Connection, direction: Direction, last: tuple[object, object] | None, limit: int
+    ) -> Sequence[Row]:
+        """At most ``limit`` rows in the order that they are shown in."""
+        sort = cast(LiteralString, self.column.sort)
+        statement = self.listing.statement(sort, self.active, direction, descending=self.descending)
+        try:
+            rows = await conn.fetch(statement, *self.args, *self.values, *(last or ()), limit)
+        except asyncpg.DataError as error:
+            # Only an address that somebody changed by hand holds a value of another type.
+            raise web.HTTPBadRequest from error
+        return rows[::-1] if direction == "before" else rows
+
+
+async def listed(
+    request: web.Request,
+    listing: Listing,
+    query: ListQuery,
+    *,
+    args: Sequence[object] = (),
+    extra: Mapping[str, Any] | None = None,
+) -> Mapping[str, Any] | web.StreamResponse:
+    """The page's context: ``table`` and what ``extra`` holds; or, with ``?format=csv``, everything filtered as a file.
+
+    Raises HTTPBadRequest for an address that was changed by hand into something the database cannot compare.
+    """
+    active = [one for one in listing.filters if getattr(query, one.name) not in (None, "")]
+    column, descending = listing.sorting(query.sort)
+    values = tuple(_plain(getattr(query, one.name)) for one in active)
+    asked = _Asked(listing, tuple(args), tuple(active), values, column, descending)
+    if query.format == "csv":
+        return await _exported(request, asked)
+    return {"table": await _page(request, asked, query), **(extra or {})}
+
+
+def _plain(value: object) -> object:
+    match value:
+        case Enum():
+            return value.value
+        case Money():
+            return value.grosze
+        case _:
+            return value
+
+
+async def _page(request: web.Request, asked: _Asked, query: ListQuery) -> Table:
+    cursor, direction = _read_cursor(query)
+    rows = await asked.fetch(request[CONN], direction, cursor, query.size + 1)
+    more = len(rows) > query.size
+    rows = rows[-query.size :] if direction == "before" else rows[: query.size]
+    address = _Address(request.path, _state(asked, query))
+    earlier = more if direction == "before" else direction == "after"
+    later = more if direction != "before" else True
+    return Table(
+        path=request.path,
+        columns=tuple(_head(column, asked, address) for column in asked.listing.columns),
+        rows=tuple(_row(request, asked.listing, row) for row in rows),
+        filters=tuple(_filter_view(one, query) for one in asked.listing.filters),
+        chips=tuple(_chip(one, query, address) for one in asked.active),
+        kept=tuple((name, value) for name, value in address.state.items() if name in ("sort", "size")),
+        totals=_totals(asked.listing, rows, whole=not earlier and not later),
+        csv_url=address.to(format="csv"),
+        previous_url=address.to(before=_cursor(asked, rows[0])) if rows and earlier else "",
+        next_url=address.to(after=_cursor(asked, rows[-1])) if rows and later else "",
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Address:
+    """The list's address with what stays in it while paging."""
+
+    path: str
+    state: Mapping[str, str]
+
+    def to(self, **changes: str) -> str:
+        """The address with ``changes``; an empty one removes its part."""
+        merged = {name: value for name, value in {**self.state, **changes}.items() if value}
+        return f"{self.path}?{urlencode(merged)}" if merged else self.path
+
+
+def _state(asked: _Asked, query: ListQuery) -> dict[str, str]:
+    state = {one.name: shown_value(getattr(query, one.name)) for one in asked.active}
+    if query.sort:
+        state["sort"] = query.sort
+    if query.size != DEFAULT_SIZE:
+        state["size"] = str(query.size)
+    return state
+
+
+def _head(column: Column, asked: _Asked, address: _Address) -> Head:
+    if column.sort is None:
+        return Head(column.label, column.kind, "", "")
+    current = column.name == asked.column.name
+    wish = column.name if not current or asked.descending else f"-{column.name}"
+    way = ("descending" if asked.descending else "ascending") if current else ""
+    return Head(column.label, column.kind, address.to(sort=wish), way)
+
+
+def _row(request: web.Request, listing: Listing, row: Row) -> RowView:
+    return RowView(
+        key=str(row[listing.key]),
+        name=shown_value(row[listing.title_of or listing.columns[0].name]),
+        cells=tuple(_cell(request, column, row) for column in listing.columns),
+        selectable=listing.selectable is None or listing.selectable(row),
+    )
+
+
+def _cell(request: web.Request, column: Column, row: Row) -> Cell:
+    value = column.show(row) if column.show else row[column.name]
+    target = ""
+    if column.link and value is not None:
+        parts = {name: row[source] for name, source in column.by.items()}
+        target = url(request, column.link, **parts)
+    return Cell(column.label, column.kind, _shown(request, column, value), target)
+
+
+def _shown(request: web.Request, column: Column, value: object) -> object:
+    match value:
+        case None:
+            return ""
+        case int() | Money() if column.kind == "money":
+            return money(value)
+        case datetime():
+            local = value.astimezone(request[SITE].clock.zone)
+            return Markup('<time datetime="{}">{:%d.%m.%Y, %H:%M}</time>').format(value.isoformat(), local)
+        case date():
+            return short_date(value)
+        case Decimal():
+            return shown_value(value)
+        case _ if str(value) in column.badges:
+            return _badge(column.badges[str(value)])
+        case _:
+            return value
+
+
+def _badge(badge: Badge) -> Markup:
+    return Markup('<span class="badge {}">{}</span>').format(badge.tone, escape(badge.label))
+
+
+def _filter_view(one: Filter, query: ListQuery) -> FilterView:
+    kind = "select" if one.options else one.kind
+    return FilterView(one.name, one.label, kind, shown_value(getattr(query, one.name)), one.options)
+
+
+def _chip(one: Filter, query: ListQuery, address: _Address) -> Chip:
+    value = shown_value(getattr(query, one.name))
+    return Chip(one.label, dict(one.options).get(value, value), address.to(**{one.name: ""}))
+
+
+def _totals(listing: Listing, rows: Sequence[Row], *, whole: bool) -> tuple[Cell, ...]:
+    if not rows or not any(column.total for column in listing.columns):
+        return ()
+    label = _("Total") if whole else _("Total on this page")
+    cells = [_total(column, rows) for column in listing.columns]
+    first = next((place for place, column in enumerate(listing.columns) if not column.total), None)
+    if first is not None:
+        cells[first] = Cell(label, "text", label)
+    return tuple(cells)
+
+
+def _total(column: Column, rows: Sequence[Row]) -> Cell:
+    if not column.total:
+        return Cell(column.label, column.kind, "")
+    values = (column.show(row) if column.show else row[column.name] for row in rows)
+    total: Any = sum(
+        value.grosze if isinstance(value, Money) else cast(Any, value) for value in values if value is not None
+    )
+    return Cell(column.label, column.kind, money(total) if column.kind == "money" else shown_value(total))
+
+
+# --- cursors --------------------------------------------------------------------------------------------------------
+
+_READERS: Final[Mapping[str, Callable[[str], object]]] = {
+    "s": str,
+    "i": int,
+    "n": Decimal,
+    "d": date.fromisoformat,
+    "t": datetime.fromisoformat,
+    "b": lambda text: text == "True",
+}
+
+
+def _cursor(asked: _Asked, row: Row) -> str:
+    """Where a row stands in the order: the value it is sorted by and its key, with their types."""
+    parts = [_tagged(row["sorted_by"]), _tagged(row[asked.listing.key])]
+    return base64.urlsafe_b64encode(json.dumps(parts, ensure_ascii=False).encode()).decode().rstrip("=")
+
+
+def _tagged(value: object) -> str:
+    match value:
+        case bool():
+            return f"b{value}"
+        case int():
+            return f"i{value}"
+        case Decimal():
+            return f"n{value}"
+        case datetime():
+            return f"t{value.isoformat()}"
+        case date():
+            return f"d{value.isoformat()}"
+        case _:
+            return f"s{value}"
+
+
+def _read_cursor(query: ListQuery) -> tuple[tuple[object, object] | None, Direction]:
+    """The place to go on from; the first page when the address holds none, or one that is damaged."""
+    text, direction = (query.after, "after") if query.after else (query.before, "before")
+    try:
+        parts: Any = json.loads(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)))
+        value, key = (_READERS[part[0]](part[1:]) for part in parts)
+    except (ValueError, ArithmeticError, KeyError, IndexError, TypeError, binascii.Error):
+        return None, "first"
+    return (value, key), direction
+
+
+# --- the file -------------------------------------------------------------------------------------------------------
+
+
+async def _exported(request: web.Request, asked: _Asked) -> web.StreamResponse:
+    """Everything that matches, a thousand rows at a time, as CSV that a Polish spreadsheet opens by a double click."""
+    listing, conn = asked.listing, request[CONN]
+    rows = await asked.fetch(conn, "first", None, EXPORT_BATCH)
+    filename = f"{listing.name.replace('.', '-')}-{request[SITE].clock.today().isoformat()}.csv"
+    response = web.StreamResponse(
+        headers={
+            "Content-Type": "text/csv; charset=utf-8",
+            "Content-Disposition": f'attachment; filename="{filename}"',
+            "Cache-Control": "no-store",
+        }
+    )
+    await response.prepare(request)
+    await response.write((BOM + _csv([[str(column.label) for column in listing.columns]])).encode())
+    while rows:
+        await response.write(_csv(_cells(listing, rows)).encode())
+        if len(rows) < EXPORT_BATCH:
+            break
+        rows = await asked.fetch(conn, "after", (rows[-1]["sorted_by"], rows[-1][listing.key]), EXPORT_BATCH)
+    await response.write_eof()
+    return response
+
+
+def _cells(listing: Listing, rows: Sequence[Row]) -> Iterator[list[str]]:
+    for row in rows:
+        yield [_csv_value(column, column.show(row) if column.show else row[column.name]) for column in listing.columns]
+
+
+def _csv_value(column: Column, value: object) -> str:
+    match value:
+        case None:
+            return ""
+        case bool():
+            return str(_("Yes") if value else _("No"))
+        case Money() | int() if column.kind == "money":
+            return (value if isinstance(value, Money) else Money(value)).plain.replace(".", ",")
+        case int() | Decimal():
+            return str(value).replace(".", ",")
+        case datetime():
+            return value.isoformat(sep=" ", timespec="seconds")
+        case date():
+            return value.isoformat()
+        case _ if str(value) in column.badges:
+            return str(column.badges[str(value)].label)
+        case _:
+            return _harmless(str(value))
+
+
+def _harmless(text: str) -> str:
+    """A text that a spreadsheet would run as a formula gets an apostrophe before it (OWASP, «CSV injection»)."""
+    return f"'{text}" if text.startswith(_FORMULA) else text
+
+
+def _csv(rows: Iterable[Sequence[str]]) -> str:
+    buffer = io.StringIO()
+    csv.writer(buffer, delimiter=";", lineterminator="\r\n").writerows(rows)
+    return buffer.getvalue()

@@ -403,36 +403,36 @@ def _refused(errors: Mapping[str, Text], notes: tuple[Text, ...]) -> Refused:
 
 # --- words ----------------------------------------------------------------------------------------------------------
 
-_WORDS: Final[Mapping[str, str]] = {
-    "missing": "Fill in this field",
-    "string_too_long": "Write at most {max_length} characters",
-    "string_too_short": "Write at least {min_length} characters",
-    "string_pattern_mismatch": "This is not written as it should be",
-    "string_type": "Write text here",
-    "int_type": "Write a whole number",
-    "int_parsing": "Write a whole number",
-    "int_from_float": "Write a whole number",
-    "int_parsing_size": "This number is too large",
-    "float_type": "Write a number",
-    "float_parsing": "Write a number",
-    "decimal_parsing": "Write a number",
-    "finite_number": "Write a number",
-    "bool_type": "Choose yes or no",
-    "bool_parsing": "Choose yes or no",
-    "greater_than": "This must be more than {gt}",
-    "greater_than_equal": "This must be at least {ge}",
-    "less_than": "This must be less than {lt}",
-    "less_than_equal": "This must be at most {le}",
-    "enum": "Choose one of the listed values",
-    "literal_error": "Choose one of the listed values",
-    "union_tag_invalid": "Choose one of the listed values",
-    "too_short": "Choose at least {min_length}",
-    "too_long": "Choose at most {max_length}",
-    "extra_forbidden": "This field is not known here",
-    "model_type": "Send an object with named fields",
-    "model_attributes_type": "Send an object with named fields",
+_WORDS: Final[Mapping[str, Text]] = {
+    "missing": _("Fill in this field"),
+    "string_too_long": _("Write at most {max_length} characters"),
+    "string_too_short": _("Write at least {min_length} characters"),
+    "string_pattern_mismatch": _("This is not written as it should be"),
+    "string_type": _("Write text here"),
+    "int_type": _("Write a whole number"),
+    "int_parsing": _("Write a whole number"),
+    "int_from_float": _("Write a whole number"),
+    "int_parsing_size": _("This number is too large"),
+    "float_type": _("Write a number"),
+    "float_parsing": _("Write a number"),
+    "decimal_parsing": _("Write a number"),
+    "finite_number": _("Write a number"),
+    "bool_type": _("Choose yes or no"),
+    "bool_parsing": _("Choose yes or no"),
+    "greater_than": _("This must be more than {gt}"),
+    "greater_than_equal": _("This must be at least {ge}"),
+    "less_than": _("This must be less than {lt}"),
+    "less_than_equal": _("This must be at most {le}"),
+    "enum": _("Choose one of the listed values"),
+    "literal_error": _("Choose one of the listed values"),
+    "union_tag_invalid": _("Choose one of the listed values"),
+    "too_short": _("Choose at least {min_length}"),
+    "too_long": _("Choose at most {max_length}"),
+    "extra_forbidden": _("This field is not known here"),
+    "model_type": _("Send an object with named fields"),
+    "model_attributes_type": _("Send an object with named fields"),
 }
-_UNKNOWN: Final = "This value cannot be accepted"
+_UNKNOWN: Final = _("This value cannot be accepted")
 _BUILT_IN: Final = frozenset(get_args(core_schema.ErrorType))
 
 
@@ -458,6 +458,7 @@ def _words(detail: ErrorDetails) -> Text:
         return said if isinstance(said, Text) else Text(str(said))
     kind = detail["type"]
     if kind in _WORDS:
-        return Text(_WORDS[kind], {name: value for name, value in context.items() if f"{{{name}}}" in _WORDS[kind]})
+        message = _WORDS[kind].message
+        return Text(message, {name: value for name, value in context.items() if f"{{{name}}}" in message})
     # A kind that pydantic does not know is the product's own: its message is a message id.
-    return Text(_UNKNOWN) if kind in _BUILT_IN else Text(detail["msg"])
+    return _UNKNOWN if kind in _BUILT_IN else Text(detail["msg"])

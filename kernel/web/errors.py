@@ -14,7 +14,7 @@ from typing import Any, Final
 import asyncpg
 import structlog
 from aiohttp import web
-from markupsafe import Markup, escape
+from markupsafe import Markup
 
 from kernel.db.pool import DatabaseUnavailable
 from kernel.i18n import Text, _, language
@@ -182,39 +182,49 @@ def _phrase(status: int) -> str:
         return "Error"
 
 
+@dataclass(frozen=True, slots=True)
+class ErrorPage:
+    """What the template of an error page shows. ``texts`` are specific reasons, ``request_id`` only where it helps."""
+
+    status: int
+    title: Text
+    advice: Text
+    texts: tuple[str, ...]
+    request_id: str
+    link: tuple[str, Text] | None
+
+
 def _page(request: web.Request, problem: Problem) -> web.Response:
     words = words_of(problem.status)
     said = (problem.detail, *problem.notes, *problem.errors.values())
-    message = " ".join(dict.fromkeys(str(text) for text in said if text is not None))
-    hint = escape(str(words.advice))
-    if problem.link is not None:
-        hint = Markup('<a href="{}">{}</a>').format(problem.link[0], str(problem.link[1]))
-    context = {
-        "status": problem.status,
-        "title": words.title,
-        "message": message,
-        "hint": hint,
-        "request_id": request.get(REQUEST_ID, "") if problem.status >= 500 else "",
-    }
-    return web.Response(status=problem.status, text=_html(request, context), content_type="text/html", charset="utf-8")
+    page = ErrorPage(
+        problem.status,
+        words.title,
+        words.advice,
+        tuple(dict.fromkeys(str(text) for text in said if text is not None)),
+        request.get(REQUEST_ID, "") if problem.status >= 500 else "",
+        problem.link,
+    )
+    return web.Response(status=problem.status, text=_html(request, page), content_type="text/html", charset="utf-8")
 
 
-def _html(request: web.Request, context: Mapping[str, Any]) -> str:
+def _html(request: web.Request, page: ErrorPage) -> str:
     if SITE in request:
         try:
-            return templating.render(request, "kernel/error.html", context)
+            return templating.render(request, "kernel/error.html", {"error": page})
         except Exception:
             _log.exception("the error page itself failed")
-    return _bare(context)
+    return _bare(page)
 
 
-def _bare(context: Mapping[str, Any]) -> str:
+def _bare(page: ErrorPage) -> str:
     """The page without templates, theme or organisation: for an unknown host and for an error in the error page."""
-    return _BARE.format(language=language(), **context)
+    said = Markup().join(Markup("<p>{}</p>").format(str(text)) for text in (*page.texts, page.advice, page.request_id))
+    return _BARE.format(language=language(), title=str(page.title), said=said)
 
 
 _BARE: Final = Markup(
     '<!doctype html><html lang="{language}"><head><meta charset="utf-8">'
     '<meta name="viewport" content="width=device-width, initial-scale=1"><title>{title}</title></head>'
-    "<body><main><p>{status}</p><h1>{title}</h1><p>{message}</p><p>{hint}</p><p>{request_id}</p></main></body></html>"
+    "<body><main><h1>{title}</h1>{said}</main></body></html>"
 )

@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING, Any, Final
 import structlog
 from aiohttp import web
 
-from kernel import settings
 from kernel.auth import sessions
 from kernel.auth.tokens import session_token
 from kernel.i18n import _, speaking
 from kernel.plugin.actor import Actor
 from kernel.plugin.registry import Registry
+from kernel.settings import fresh
 from kernel.site import Site, site_of_host
 from kernel.web import errors
 from kernel.web.csp import content_security_policy, new_nonce
@@ -257,10 +257,10 @@ async def identified(request: web.Request, handler: Next) -> web.StreamResponse:
     site = request[SITE]
     token = None if carries_token(request.headers, request.path) else session_token(request)
     if token is None:
-        await settings.fresh(site)
+        await fresh(site)
         return await handler(request)
     async with site.db.connection() as conn:
-        await settings.fresh(site, conn)
+        await fresh(site, conn)
         now = site.clock.now()
         found = await sessions.find(conn, token, now, site.registry.permissions_of)
         if found is not None and found.touch_due and found.actor.session is not None:

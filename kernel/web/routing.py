@@ -14,15 +14,14 @@ import structlog
 from aiohttp import web
 from pydantic import BaseModel
 
-from kernel import idempotency
-from kernel import settings as kernel_settings
 from kernel.db.pool import Stamp
 from kernel.i18n import Text, _
-from kernel.idempotency import KeyReused, StoredAnswer
+from kernel.idempotency import KeyReused, StoredAnswer, begin, finish, request_hash
 from kernel.plugin.actor import Actor
 from kernel.plugin.contracts import Route
 from kernel.plugin.permissions import PUBLIC, Permission, Role
 from kernel.plugin.registry import Registry
+from kernel.settings import settings_of
 from kernel.web import body
 from kernel.web.body import Limits, Submitted
 from kernel.web.borrowed import Borrowed
@@ -121,7 +120,7 @@ def service(request: web.Request, port: type[_T]) -> _T:
 
 def settings(request: web.Request, plugin: str) -> Any:
     """The organisation's settings of a plugin: its ``Settings`` model."""
-    return kernel_settings.settings_of(request[SITE], plugin)
+    return settings_of(request[SITE], plugin)
 
 
 # --- the guard and the answer ---------------------------------------------------------------------------------------
@@ -283,9 +282,9 @@ async def _once(
     actor, conn, key = request[ACTOR], request[CONN], submitted.key
     if not key or not actor.signed_in:
         return await _call(request, route, model)
-    fingerprint = idempotency.request_hash(request.method.encode(), request.path_qs.encode(), submitted.digest)
+    fingerprint = request_hash(request.method.encode(), request.path_qs.encode(), submitted.digest)
     try:
-        stored = await idempotency.begin(conn, key, str(actor.user), route.name, fingerprint)
+        stored = await begin(conn, key, str(actor.user), route.name, fingerprint)
     except KeyReused:
         raise Problem(409, _("This form was already sent with other content. Open the page again.")) from None
     if stored is not None:
@@ -294,7 +293,7 @@ async def _once(
     if isinstance(result, web.StreamResponse) and result.status >= 400:
         await conn.execute(FORGET_KEY_SQL, key)
     else:
-        await idempotency.finish(conn, key, _to_store(request, result))
+        await finish(conn, key, _to_store(request, result))
     return result
 
 

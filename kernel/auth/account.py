@@ -20,9 +20,9 @@ from kernel.auth.store import Credentials
 from kernel.auth.tokens import digest, new_token
 from kernel.db.connection import Connection
 from kernel.db.pool import Database, Stamp
-from kernel.i18n import _, speaking
+from kernel.i18n import Text, _, speaking
 from kernel.mail import send_mail
-from kernel.people.model import fold_login, login_is_possible
+from kernel.people.model import fold_login, is_email, login_is_possible
 from kernel.plugin.actor import Actor
 from kernel.plugin.permissions import Role
 
@@ -65,27 +65,24 @@ async def request_reset(db: Database, login: str, address: str, link: str, now: 
         await throttle.attempt(conn, RESET_ADDRESS, network_of(address), now)
         await throttle.attempt(conn, RESET, digest(login).hex(), now)
         found = await store.of_login(conn, login) if login_is_possible(login) else None
-        if found is None or not found.may_enter(now) or not found.email:
+        if found is None or not found.may_enter(now) or not is_email(found.email):
             return
         token = new_token()
         await store.add_reset_link(conn, found.id, token, now + RESET_LINK)
         await audit(conn, "kernel.reset_requested", subject=f"user {found.id}", login=found.login)
-        with speaking(found.language):
-            await send_mail(
-                conn,
-                found.email,
-                str(_("A new password")),
-                str(
-                    _(
-                        "Somebody, probably you, asked for a new password for the login {login}.\n\n"
-                        "Choose it here within {minutes} minutes:\n{link}\n\n"
-                        "If it was not you, do nothing: your password stays as it is.",
-                        login=found.login,
-                        minutes=int(RESET_LINK.total_seconds() // 60),
-                        link=link.replace("{token}", token),
-                    )
-                ),
-            )
+        await _tell(
+            conn,
+            found,
+            _("A new password"),
+            _(
+                "Somebody, probably you, asked for a new password for the login {login}.\n\n"
+                "Choose it here within {minutes} minutes:\n{link}\n\n"
+                "If it was not you, do nothing: your password stays as it is.",
+                login=found.login,
+                minutes=int(RESET_LINK.total_seconds() // 60),
+                link=link.replace("{token}", token),
+            ),
+        )
 
 
 async def reset_password(db: Database, token: str, new: str, now: datetime, organisation: str = "") -> None:
@@ -209,21 +206,23 @@ async def prune(conn: Connection, now: datetime) -> None:
 
 
 async def _tell_password_changed(conn: Connection, found: Credentials) -> None:
-    if not found.email:
-        return
-    with speaking(found.language):
-        await send_mail(
-            conn,
-            found.email,
-            str(_("Your password was changed")),
-            str(
-                _(
-                    "The password of the login {login} was changed just now, and all other sessions were ended.\n\n"
-                    "If it was not you, tell the office at once.",
-                    login=found.login,
-                )
-            ),
-        )
+    await _tell(
+        conn,
+        found,
+        _("Your password was changed"),
+        _(
+            "The password of the login {login} was changed just now, and all other sessions were ended.\n\n"
+            "If it was not you, tell the office at once.",
+            login=found.login,
+        ),
+    )
+
+
+async def _tell(conn: Connection, found: Credentials, subject: Text, text: Text) -> None:
+    """Write to a user in the user's language, if there is an address that letters can go to."""
+    if is_email(found.email):
+        with speaking(found.language):
+            await send_mail(conn, found.email, str(subject), str(text))
 
 
 def _signed_in(actor: Actor) -> tuple[int, int]:

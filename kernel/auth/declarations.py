@@ -33,6 +33,8 @@ def verbs() -> Iterable[Verb]:
     yield Verb("kernel.user_disabled", _("disabled the user {login}"))
     yield Verb("kernel.user_enabled", _("enabled the user {login}"))
     yield Verb("kernel.starter_password_set", _("gave {login} a starter password"))
+    yield Verb("kernel.access_granted", _("gave {login} access to customer {customer_no}"))
+    yield Verb("kernel.access_revoked", _("took access to customer {customer_no} from {login}"))
     yield Verb("kernel.user_password_set", _("set the password of {login}"))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from dataclasses import dataclass
 from datetime import datetime
@@ -11,6 +12,7 @@ from typing import Final
 from kernel.plugin.permissions import Role
 
 MAX_LOGIN: Final = 200
+_EMAIL: Final = re.compile(r"[^\s@<>(),;:\\\"\[\]]+@[^\s@<>(),;:\\\"\[\].]+(?:\.[^\s@<>(),;:\\\"\[\].]+)*")
 
 
 class State(StrEnum):
@@ -131,3 +133,8 @@ def fold_login(text: str) -> str:
 def login_is_possible(login: str) -> bool:
     """Whether a folded login may be given: not empty, not too long, printable, without spaces."""
     return 0 < len(login) <= MAX_LOGIN and login.isprintable() and not any(c.isspace() for c in login)
+
+
+def is_email(text: str) -> bool:
+    """Whether a text looks like one address that a letter can be sent to; only a letter proves it."""
+    return len(text) <= 254 and text.isprintable() and _EMAIL.fullmatch(text) is not None

@@ -7,6 +7,7 @@ from kernel.dates import Clock, PolishDate, parse_date
 from kernel.db.connection import Connection, Row
 from kernel.i18n import Text, _, long_date, ngettext, short_date
 from kernel.jobs import enqueue
+from kernel.mail import send_mail
 from kernel.money import Money, PositiveMoney, Quantity, parse_quantity
 from kernel.people.model import Customer
 from kernel.people.store import find_customer
@@ -43,6 +44,7 @@ from kernel.site import Site
 from kernel.web.contributions import slot
 from kernel.web.request import ACTOR, CONN, FORM, SITE, Download, Pdf, Refused, Upload, not_found
 from kernel.web.routing import redirect, service, settings, url
+from kernel.web.tables import Column, Filter, Listing, ListQuery, listed
 
 __all__ = [
     "ACTOR",
@@ -58,6 +60,7 @@ __all__ = [
     "Card",
     "Check",
     "Clock",
+    "Column",
     "Command",
     "Connection",
     "Customer",
@@ -66,9 +69,12 @@ __all__ = [
     "DemoPlan",
     "Download",
     "Fact",
+    "Filter",
     "Finding",
     "Grant",
     "Job",
+    "ListQuery",
+    "Listing",
     "Money",
     "Nav",
     "Pdf",
@@ -102,12 +108,14 @@ __all__ = [
     "enqueue",
     "find_customer",
     "hookimpl",
+    "listed",
     "long_date",
     "ngettext",
     "not_found",
     "parse_date",
     "parse_quantity",
     "redirect",
+    "send_mail",
     "service",
     "settings",
     "short_date",

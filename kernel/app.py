@@ -8,8 +8,9 @@ from pathlib import Path
 
 from aiohttp import web
 
-from kernel import audit, i18n
+from kernel import i18n
 from kernel import pages as kernel_pages
+from kernel.audit import know
 from kernel.config import Config, SiteConfig
 from kernel.dates import Clock
 from kernel.db import migrate as migrations
@@ -33,7 +34,7 @@ def make_registry(plugins: Sequence[Loaded], *, trace: bool = False) -> Registry
     everything = [own, *plugins]
     i18n.load_catalogues([plugin.path for plugin in everything])
     registry = build(everything, trace=trace)
-    audit.know(registry.verbs)
+    know(registry.verbs)
     return registry
 
 

@@ -1,4 +1,4 @@
-"""SQL: every statement is prepared by the real server and names only schemas it may; every table lies where it belongs."""
+"""SQL: every statement is prepared by the real server and names only schemas it may; tables lie where they belong."""
 
 import importlib
 import pkgutil

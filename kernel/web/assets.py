@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -95,7 +96,13 @@ def _files(directory: Path) -> Iterator[tuple[str, Path]]:
 def _app_css(directory: Path, theme: Theme) -> str:
     layers = "@layer reset, tokens, base, layout, components, print;\n"
     parts = [(directory / f"{name}.css").read_text(encoding="utf-8") for name in STYLES]
-    return "".join([layers, parts[0], stylesheet(theme), *parts[1:]])
+    return _without_blanks("".join([layers, parts[0], stylesheet(theme), *parts[1:]]))
+
+
+def _without_blanks(css: str) -> str:
+    """The same style sheet without comments and needless blanks; those around ``+ - : >`` may matter and stay."""
+    bare = re.sub(r"\s+", " ", re.sub(r"/\*.*?\*/", "", css, flags=re.DOTALL))
+    return re.sub(r" ?([{};,]) ?", r"\1", bare).replace(";}", "}")
 
 
 def _asset(body: bytes, suffix: str) -> Asset:

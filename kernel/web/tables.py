@@ -21,7 +21,7 @@ from urllib.parse import urlencode
 
 import asyncpg
 from aiohttp import web
-from markupsafe import Markup, escape
+from markupsafe import Markup
 from pydantic import BaseModel, Field
 
 from kernel.db.connection import Connection, Row
@@ -367,6 +367,8 @@ def _cell(request: web.Request, column: Column, row: Row) -> Cell:
 
 
 def _shown(request: web.Request, column: Column, value: object) -> object:
+    if column.kind == "badge":
+        return column.badges.get(str(value)) or Badge(Text(str(value)))
     match value:
         case None:
             return ""
@@ -379,14 +381,8 @@ def _shown(request: web.Request, column: Column, value: object) -> object:
             return short_date(value)
         case Decimal():
             return shown_value(value)
-        case _ if str(value) in column.badges:
-            return _badge(column.badges[str(value)])
         case _:
             return value
-
-
-def _badge(badge: Badge) -> Markup:
-    return Markup('<span class="badge {}">{}</span>').format(badge.tone, escape(badge.label))
 
 
 def _filter_view(one: Filter, query: ListQuery) -> FilterView:

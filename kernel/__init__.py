@@ -2,9 +2,11 @@
 
 from aiohttp.web import Request
 
+from kernel import documents
 from kernel.audit import Fact, audit, audit_many
 from kernel.dates import Clock, PolishDate, parse_date
 from kernel.db.connection import Connection, Row
+from kernel.db.pool import Stamp
 from kernel.i18n import Text, _, long_date, ngettext, short_date
 from kernel.jobs import enqueue
 from kernel.mail import send_mail
@@ -44,7 +46,7 @@ from kernel.site import Site
 from kernel.web.contributions import slot
 from kernel.web.request import ACTOR, CONN, FORM, SITE, Download, Pdf, Refused, Upload, not_found
 from kernel.web.routing import redirect, service, settings, url
-from kernel.web.tables import Column, Filter, Listing, ListQuery, listed
+from kernel.web.tables import Badge, Column, Filter, Listing, ListQuery, listed
 
 __all__ = [
     "ACTOR",
@@ -56,6 +58,7 @@ __all__ = [
     "STAFF",
     "Actor",
     "Argument",
+    "Badge",
     "Batch",
     "Card",
     "Check",
@@ -98,6 +101,7 @@ __all__ = [
     "SourceChange",
     "SourceError",
     "SourceRow",
+    "Stamp",
     "Tab",
     "Text",
     "Upload",
@@ -105,6 +109,7 @@ __all__ = [
     "_",
     "audit",
     "audit_many",
+    "documents",
     "enqueue",
     "find_customer",
     "hookimpl",

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import json
 import sys
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
@@ -18,6 +17,7 @@ from kernel.plugin.contracts import Command, SourceError
 from kernel.plugin.manager import KERNEL, PluginError, bundled, installed
 from kernel.plugin.permissions import PUBLIC
 from kernel.plugin.registry import Registry
+from kernel.terminal import fail, say, say_json
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -30,7 +30,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return 130
     except (ConfigError, PluginError, SourceError) as error:
-        return _fail(error, 2 if isinstance(error, ConfigError) else 1)
+        return fail(error, 2 if isinstance(error, ConfigError) else 1)
 
 
 def _run(given: list[str]) -> int:
@@ -52,24 +52,9 @@ def _run(given: list[str]) -> int:
     try:
         return asyncio.run(_dispatch(parsed, config, registry))
     except ServeError as error:
-        return _fail(error, error.code)
+        return fail(error, error.code)
     except (EmbeddedError, MigrationError, DatabaseUnavailable, OSError) as error:
-        return _fail(error, 1)
-
-
-def _fail(error: BaseException, code: int) -> int:
-    print(f"ebok: {error}", file=sys.stderr)  # noqa: T201
-    return code
-
-
-def say(text: str) -> None:
-    """A line of a command's output."""
-    print(text, flush=True)  # noqa: T201
-
-
-def say_json(value: object) -> None:
-    """A command's data for machines."""
-    say(json.dumps(value, ensure_ascii=False, indent=2, default=str))
+        return fail(error, 1)
 
 
 def _global_options() -> argparse.ArgumentParser:
@@ -169,7 +154,7 @@ async def _plugin_command(command: Command, parsed: argparse.Namespace, config: 
         chosen = [site for site in sites if parsed.site in (None, site.name)]
         if len(chosen) != 1:
             names = ", ".join(site.name for site in sites)
-            return _fail(ValueError(f"Say which organisation with --site: {names}."), 2)
+            return fail(f"Say which organisation with --site: {names}.", 2)
         await check_migrated(chosen[0])
         return await command.run(chosen[0], parsed)
 
@@ -217,7 +202,7 @@ async def _migrate(parsed: argparse.Namespace, config: Config, registry: Registr
                     say(f"{site.name}: {len(ran)} migrations ran" if ran else f"{site.name}: up to date")
             except (migrations.MigrationError, DatabaseUnavailable) as error:
                 failed = True
-                _fail(RuntimeError(f"{site.name}: {error}"), 1)
+                fail(f"{site.name}: {error}")
     return 1 if failed else 0
 
 

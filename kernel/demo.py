@@ -10,7 +10,6 @@ from typing import Final
 
 from kernel.app import migrate_database, opened_sites
 from kernel.auth.passwords import hash_password
-from kernel.cli import say
 from kernel.config import Config
 from kernel.db.connection import Connection
 from kernel.db.pool import Stamp
@@ -20,6 +19,7 @@ from kernel.plugin.permissions import Role
 from kernel.plugin.registry import Registry
 from kernel.serve import free_port, serve_sites
 from kernel.site import Site
+from kernel.terminal import say
 
 _OFFICE: Final = (
     ("superadmin", Role.SUPERADMIN, "Helena Dąbrowska", "zielona-herbata-w-kuchni", "superadministrator"),

@@ -17,6 +17,7 @@ from kernel.plugin.contracts import Finding
 from kernel.plugin.manager import bundled, enabled_with_requirements
 from kernel.plugin.registry import Registry
 from kernel.site import Site
+from kernel.terminal import say, say_json
 
 Note = Callable[[str, str, list[Finding]], None]
 _ROOM: Final = 500 * 2**20
@@ -24,8 +25,6 @@ _ROOM: Final = 500 * 2**20
 
 async def run_checks(config: Config, registry: Registry, when: Literal["verify", "doctor"], *, as_json: bool) -> int:
     """Run every check of that kind on every organisation; 1 when anything is wrong."""
-    from kernel.cli import say, say_json
-
     results: list[dict[str, object]] = []
 
     def note(site: str, check: str, findings: list[Finding]) -> None:

@@ -60,7 +60,6 @@ def test_a_plugin_imports_only_faces_of_what_it_requires(name: str) -> None:
                 or module == plugin.module.__name__
             ):
                 continue
-            where = path.relative_to(ROOT)
             assert module in faces, f"{where} imports {module}, which {name} does not require (or is not a face)"
             assert set(names) <= set(faces[module].__all__), f"{where} reaches behind the face of {module}"
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, time
-from typing import Annotated
+from typing import Annotated, Literal
 
 from aiohttp import web
 from markupsafe import Markup
@@ -53,7 +53,7 @@ class Choice(BaseModel):
 
     amount: Annotated[PositiveMoney | None, BeforeValidator(_none_if_empty), AfterValidator(_printable_amount)] = None
     blank: bool = False
-    kind: OrderKind = OrderKind.TRANSFER
+    kind: Literal[OrderKind.TRANSFER, OrderKind.CASH] = OrderKind.TRANSFER
     account: str = ""
 
 

@@ -53,7 +53,9 @@ def test_a_plugin_imports_only_faces_of_what_it_requires(name: str) -> None:
     for path in sources(plugin.path):
         if owner_of(path) != name:
             continue
+        where = path.relative_to(ROOT)
         for module, names in imports_of(path):
+            assert not module.startswith("kernel."), f"{where} reaches into {module}"
             if (
                 module.split(".")[0] != "plugins"
                 or module.startswith(f"{plugin.module.__name__}.")

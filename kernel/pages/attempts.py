@@ -7,7 +7,6 @@ from contextlib import contextmanager
 
 from aiohttp import web
 
-from kernel import settings
 from kernel.auth.login import Visitor
 from kernel.auth.model import Throttled, WeakPassword, WrongSecret
 from kernel.auth.tokens import device_token, session_token
@@ -15,6 +14,7 @@ from kernel.db.pool import Stamp
 from kernel.i18n import Text, _, ngettext
 from kernel.plugin.actor import Actor
 from kernel.plugin.permissions import Role
+from kernel.settings import organisation
 from kernel.site import Site
 from kernel.web.errors import Problem
 from kernel.web.request import ACTOR, REQUEST_ID, Refused
@@ -70,7 +70,7 @@ def too_many(throttled: Throttled) -> Problem:
 
 def organisation_of(site: Site) -> str:
     """The organisation's name, for the authenticator and for the words a password must not consist of."""
-    return settings.organisation(site).name
+    return organisation(site).name
 
 
 def home_of(role: Role | None) -> str:

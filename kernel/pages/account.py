@@ -61,17 +61,21 @@ def permissions() -> Iterable[Permission]:
 def routes() -> Iterable[Route]:
     """The pages of the own account."""
     own = "kernel.account"
-    yield Route("GET", "/account", show, own, own, template="kernel/account.html")
+    yield Route("GET", "/account", show, own, own, template="kernel/pages/account.html")
     yield Route("POST", "/account", rename, own, "kernel.account.rename", body=NameForm)
 
     password = "/account/password"  # noqa: S105 (a path)
-    yield Route("GET", password, show_password, own, "kernel.account.password", template="kernel/account_password.html")
+    yield Route(
+        "GET", password, show_password, own, "kernel.account.password", template="kernel/pages/account_password.html"
+    )
     yield Route(
         "POST", password, change_password, own, "kernel.account.password_post", body=PasswordForm, read_only=True
     )
 
     listed = "/account/sessions"
-    yield Route("GET", listed, show_sessions, own, "kernel.account.sessions", template="kernel/account_sessions.html")
+    yield Route(
+        "GET", listed, show_sessions, own, "kernel.account.sessions", template="kernel/pages/account_sessions.html"
+    )
     yield Route("POST", listed, end_sessions, own, "kernel.account.sessions_end", body=SessionForm)
 
     for path, name, page, act, body in (
@@ -81,13 +85,13 @@ def routes() -> Iterable[Route]:
         ("/codes", "_codes", show_enabled, renew_codes, ProofForm),
     ):
         address, name = f"/account/second-factor{path}", f"kernel.account.second_factor{name}"
-        template = name.replace("kernel.account.", "kernel/account_") + ".html"
-        answer = "kernel/account_recovery_codes.html" if act in (enable_factor, renew_codes) else None
+        template = name.replace("kernel.account.", "kernel/pages/account_") + ".html"
+        answer = "kernel/pages/account_recovery_codes.html" if act in (enable_factor, renew_codes) else None
         yield Route("GET", address, page, own, name, template=template)
         yield Route("POST", address, act, own, f"{name}_post", body=body, template=answer, read_only=True)
 
     mode, path = "kernel.superadmin_mode", "/admin/superadmin-mode"
-    yield Route("GET", path, show_mode, mode, mode, template="kernel/superadmin_mode.html")
+    yield Route("GET", path, show_mode, mode, mode, template="kernel/pages/superadmin_mode.html")
     yield Route("POST", path, start_mode, mode, f"{mode}_post", body=ProofForm, read_only=True)
     yield Route("POST", f"{path}/end", end_mode, mode, f"{mode}_end")
 

@@ -56,10 +56,10 @@ class CustomerForm(BaseModel):
 
 def routes() -> Iterable[Route]:
     """The door and what stands beside it."""
-    yield Route("GET", "/login", show_login, PUBLIC, "kernel.login", query=Way, template="kernel/login.html")
+    yield Route("GET", "/login", show_login, PUBLIC, "kernel.login", query=Way, template="kernel/pages/login.html")
     yield Route("POST", "/login", log_in, PUBLIC, "kernel.login_post", body=LoginForm, read_only=True)
     yield Route(
-        "GET", "/login/code", show_code, PUBLIC, "kernel.login_code", query=Way, template="kernel/login_code.html"
+        "GET", "/login/code", show_code, PUBLIC, "kernel.login_code", query=Way, template="kernel/pages/login_code.html"
     )
     yield Route("POST", "/login/code", confirm_code, PUBLIC, "kernel.login_code_post", body=CodeForm, read_only=True)
     yield Route("POST", "/logout", log_out, PUBLIC, "kernel.logout")

@@ -32,10 +32,10 @@ class NewPasswordForm(BaseModel):
 
 def routes() -> Iterable[Route]:
     """Asking for a link, and using it."""
-    yield Route("GET", "/reset", show_request, PUBLIC, "kernel.reset", template="kernel/reset.html")
+    yield Route("GET", "/reset", show_request, PUBLIC, "kernel.reset", template="kernel/pages/reset.html")
     yield Route("POST", "/reset", request_link, PUBLIC, "kernel.reset_post", body=ResetForm, read_only=True)
     path = "/reset/{token:[A-Za-z0-9_-]{20,100}}"
-    yield Route("GET", path, show_link, PUBLIC, "kernel.reset_link", template="kernel/reset_link.html")
+    yield Route("GET", path, show_link, PUBLIC, "kernel.reset_link", template="kernel/pages/reset_link.html")
     yield Route("POST", path, use_link, PUBLIC, "kernel.reset_link_post", body=NewPasswordForm, read_only=True)
 
 

@@ -130,8 +130,8 @@ def navigation() -> Iterable[Nav]:
 def routes() -> Iterable[Route]:
     """The list of users and the page of one."""
     right = "kernel.users"
-    yield Route("GET", "/admin/users", show_users, right, right, query=UserQuery, template="kernel/users.html")
-    yield Route("GET", "/admin/users/add", show_add, right, "kernel.users.add", template="kernel/user_add.html")
+    yield Route("GET", "/admin/users", show_users, right, right, query=UserQuery, template="kernel/pages/users.html")
+    yield Route("GET", "/admin/users/add", show_add, right, "kernel.users.add", template="kernel/pages/user_add.html")
     yield Route(
         "POST",
         "/admin/users/add",
@@ -139,11 +139,11 @@ def routes() -> Iterable[Route]:
         right,
         "kernel.users.add_post",
         body=NewUserForm,
-        template="kernel/user_starter.html",
+        template="kernel/pages/user_starter.html",
         read_only=True,
     )
     path = r"/admin/users/{user:\d+}"
-    yield Route("GET", path, show_user, right, "kernel.user", template="kernel/user.html")
+    yield Route("GET", path, show_user, right, "kernel.user", template="kernel/pages/user.html")
     yield Route("POST", path, change_user, right, "kernel.user.change", body=UserForm)
     yield Route("POST", f"{path}/state", change_state, right, "kernel.user.state", body=StateForm)
     yield Route(
@@ -152,7 +152,7 @@ def routes() -> Iterable[Route]:
         give_starter,
         right,
         "kernel.user.starter",
-        template="kernel/user_starter.html",
+        template="kernel/pages/user_starter.html",
         read_only=True,
     )
     yield Route("POST", f"{path}/end-sessions", end_sessions, right, "kernel.user.end_sessions")

@@ -26,20 +26,19 @@ from kernel.web.csp import content_security_policy, new_nonce
 from kernel.web.errors import Problem
 from kernel.web.origin import SAFE_METHODS, came_from_here, carries_token
 from kernel.web.request import ACTOR, NONCE, REQUEST_ID, SITE
+from kernel.web.server import server_options
 from kernel.web.view import language_of, view_of
 
 if TYPE_CHECKING:
     from kernel.config import Config
+
+__all__ = ["EDGE", "MIDDLEWARES", "SESSION", "SITES", "Edge", "protect", "server_options", "set_up"]
 
 Next = Callable[[web.Request], Awaitable[web.StreamResponse]]
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 HSTS_SECONDS: Final = 31_536_000
-DIRECT_KEEPALIVE: Final = 20.0
-"""Seconds in which a browser must send its next whole request head: it is also what ends a head sent drop by drop."""
-PROXY_KEEPALIVE: Final = 75.0
-"""The same behind proxies, which keep connections open for a minute and send heads whole."""
 
 _WITHOUT_IDENTITY: Final = ("/static/", "/livez", "/readyz", "/metrics")
 _REQUEST_ID: Final = re.compile(r"[A-Za-z0-9-]{8,64}")
@@ -83,17 +82,6 @@ def set_up(app: web.Application, config: Config, sites: Mapping[str, Site], regi
     )
     app[SITES] = sites
     app.on_response_prepare.append(_protect_stream)
-
-
-def server_options(config: Config) -> dict[str, Any]:
-    """What ``web.AppRunner`` is told, so that slow and oversized request heads are dropped."""
-    return {
-        "keepalive_timeout": PROXY_KEEPALIVE if config.server.trusted_proxies else DIRECT_KEEPALIVE,
-        "lingering_time": 5.0,
-        "max_line_size": 8190,
-        "max_field_size": 8190,
-        "max_headers": 100,
-    }
 
 
 # --- the order ------------------------------------------------------------------------------------------------------

@@ -1,19 +1,87 @@
 """The ledger: what customers are charged, what they pay, and which payment pays which charge."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
-from kernel import Plugin, Verb, _, hookimpl, ngettext
-from plugins.payments.face import Card, CardLine, CardPart, Ledger, OpenCharge, Payee, Position, Side, Status
+from kernel import (
+    ACTOR,
+    STAFF,
+    Card,
+    Check,
+    Connection,
+    Demo,
+    Nav,
+    Permission,
+    Plugin,
+    QueueItem,
+    Record,
+    Refused,
+    Request,
+    Role,
+    Route,
+    Service,
+    Tab,
+    Verb,
+    _,
+    hookimpl,
+    ngettext,
+)
+from plugins.payments import api, checks, demo, ledger, pages, records, store
+from plugins.payments.face import CardLine, CardPart, Ledger, LedgerCard, OpenCharge, Payee, Position, Side, Status
+from plugins.payments.model import KINDS, RULES, STATUSES
+from plugins.payments.settings import Settings
 
-__all__ = ["Card", "CardLine", "CardPart", "Ledger", "OpenCharge", "Payee", "Position", "Side", "Status"]
+__all__ = [
+    "KINDS",
+    "RULES",
+    "STATUSES",
+    "CardLine",
+    "CardPart",
+    "Ledger",
+    "LedgerCard",
+    "OpenCharge",
+    "Payee",
+    "Position",
+    "Side",
+    "Status",
+]
 
-plugin = Plugin(api=1)
+plugin = Plugin(api=1, settings=Settings)
+
+
+@hookimpl
+def register_permissions() -> Iterable[Permission]:
+    yield Permission("payments.view", _("See charges and payments"), STAFF)
+    yield Permission("payments.enter", _("Enter and correct charges and payments"), STAFF)
+    yield Permission("payments.approve", _("Approve charges and payments"), STAFF)
+    yield Permission("payments.reverse", _("Reverse approved charges and payments"), STAFF)
+    yield Permission("payments.void", _("Void approved charges and payments"), {Role.SUPERADMIN}, superadmin_mode=True)
+    yield Permission("payments.own", _("Read one's own balance"), {Role.CUSTOMER})
+
+
+@hookimpl
+def register_routes() -> Iterable[Route]:
+    return (*pages.ROUTES, *api.ROUTES)
+
+
+@hookimpl
+def register_navigation() -> Iterable[Nav]:
+    yield Nav(_("Payments"), "payments.list", 20, "ledger")
+
+
+@hookimpl
+def register_services() -> Iterable[Service]:
+    yield Service(Ledger, ledger.KeptLedger())
+
+
+@hookimpl
+def register_records() -> Iterable[Record]:
+    return records.RECORDS
 
 
 @hookimpl
 def register_audit_verbs() -> Iterable[Verb]:
     yield Verb("payments.entered", _("entered a draft for {amount}"))
-    yield Verb("payments.edited", _("changed a draft: {amount}"))
+    yield Verb("payments.edited", _("changed a draft from {before} to {amount}"))
     yield Verb("payments.deleted", _("deleted a draft for {amount}"))
     yield Verb(
         "payments.approved",
@@ -24,4 +92,42 @@ def register_audit_verbs() -> Iterable[Verb]:
         ),
     )
     yield Verb("payments.reversed", _("reversed an entry for {amount}: {reason}"))
-    yield Verb("payments.voided", _("voided an approved entry, {title}, for {amount}: {reason}"))
+    yield Verb("payments.voided", _("voided an approved entry for {amount}: {reason}"))
+
+
+@hookimpl
+def register_checks() -> Iterable[Check]:
+    return checks.CHECKS
+
+
+@hookimpl
+def register_demo() -> Iterable[Demo]:
+    yield Demo(demo.fill)
+
+
+@hookimpl
+async def customer_tabs(request: Request, customer: int) -> Sequence[Tab]:
+    return [await pages.customer_tab(request, customer)] if request[ACTOR].may("payments.view") else []
+
+
+@hookimpl
+async def queue_items(request: Request) -> Sequence[QueueItem]:
+    return await pages.queue(request) if request[ACTOR].may("payments.approve") else []
+
+
+@hookimpl
+async def dashboard_cards(request: Request) -> Sequence[Card]:
+    return [await pages.dashboard(request)] if request[ACTOR].may("payments.view") else []
+
+
+@hookimpl
+async def on_customer_closing(conn: Connection, customer: int) -> None:
+    if await store.drafts_of_customer(conn, customer):
+        raise Refused(_("Entries of this customer wait for approval. Approve or delete them first."))
+
+
+@hookimpl
+async def on_customer_removing(conn: Connection, customer: int) -> None:
+    if await store.has_approved(conn, customer):
+        raise Refused(_("This customer has approved charges or payments. Close the customer instead."))
+    await store.forget_customer(conn, customer)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date
 from enum import StrEnum
 from typing import Protocol
 
@@ -44,8 +44,6 @@ class Position:
     ``to_pay`` is the one amount for portal, payment order, QR and reminder, ``to_pay_by`` its day: ``on`` itself when
     something is due by then, else the nearest due date of an open charge, None when nothing is open. ``arrears`` is
     past its due date; ``credit`` is paid and not yet used; ``balance`` is charges less credits (negative: overpaid).
-    ``as_of`` and ``source`` say how fresh the figures are: the instant (UTC) of the last import that fed them, and
-    its name; None where the office keeps the ledger here, so that the figures are of this moment.
     """
 
     to_pay: Money
@@ -54,8 +52,6 @@ class Position:
     credit: Money
     balance: Money
     on: date
-    as_of: datetime | None = None
-    source: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +128,7 @@ class CardLine:
 
 
 @dataclass(frozen=True, slots=True)
-class Card:
+class LedgerCard:
     """A page of the ledger card, newest first; ``older`` is the key of the next page, None on the last."""
 
     lines: tuple[CardLine, ...]
@@ -161,7 +157,7 @@ class Ledger(Protocol):
 
     async def card(
         self, conn: Connection, customer: int, on: date, *, before: str | None = None, limit: int = 50
-    ) -> Card:
+    ) -> LedgerCard:
         """The ledger card, newest first; ``before`` is a former page's ``older``.
 
         Raises LookupError for a key that is not one, or that a posting since then has made stale.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Generator, Iterable, Mapping, Sequence
+from collections.abc import Generator, Iterable, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -122,30 +122,14 @@ class Entry:
 # --- accounts -------------------------------------------------------------------------------------------------------
 
 OPEN_ACCOUNTS_SQL: Final[LiteralString] = """
-select customer, account_id from payments.open_accounts($1::bigint[], $2, $3)
+select customer, account_id from payments.open_accounts($1::bigint[], $2)
 """
 
 
-async def open_accounts(
-    conn: Connection, customers: Iterable[int], today: date, source: str | None = None
-) -> dict[int, int]:
-    """The account of each customer in the book «main», opened where missing: customer → account.
-
-    ``source`` is the import profile that feeds the accounts from now on.
-    """
-    rows = await conn.fetch(OPEN_ACCOUNTS_SQL, sorted(set(customers)), today, source)
+async def open_accounts(conn: Connection, customers: Iterable[int], today: date) -> dict[int, int]:
+    """The account of each customer in the book «main», opened where missing: customer → account."""
+    rows = await conn.fetch(OPEN_ACCOUNTS_SQL, sorted(set(customers)), today)
     return {row["customer"]: row["account_id"] for row in rows}
-
-
-FEED_SQL: Final[LiteralString] = """
-insert into payments.feed (source, applied_at) values ($1, now())
-on conflict (source) do update set applied_at = excluded.applied_at
-"""
-
-
-async def note_feed(conn: Connection, source: str) -> None:
-    """Remember that an import profile has just brought its rows up to date."""
-    await conn.execute(FEED_SQL, source)
 
 
 CUSTOMER_IDS_SQL: Final[LiteralString] = """
@@ -157,6 +141,57 @@ async def customer_ids(conn: Connection, numbers: Iterable[str]) -> dict[str, in
     """The ids of customers by the organisation's numbers; unknown numbers are missing in the answer."""
     rows = await conn.fetch(CUSTOMER_IDS_SQL, sorted(set(numbers)))
     return {row["customer_no"]: row["id"] for row in rows}
+
+
+TODAY_SQL: Final[LiteralString] = "select (now() at time zone 'Europe/Warsaw')::date"
+
+
+async def today(conn: Connection) -> date:
+    """The date in Poland, for imports: they have no request and so no organisation's clock."""
+    return await conn.fetchval(TODAY_SQL)
+
+
+IMPORTED_SQL: Final[LiteralString] = """
+select distinct on (e.account_id, e.external_id)
+       e.account_id, e.id, e.external_id, e.external_version, e.state,
+       e.state = 'approved' and not exists (
+           select from payments.entry r
+           where r.account_id = e.account_id and r.reverses = e.id and r.state <> 'voided') as counts,
+       case e.side when 'charge' then e.amount - coalesce((
+           select sum(k.amount) from payments.entry k
+           where k.account_id = e.account_id and k.corrects = e.id and k.side = 'credit' and k.state <> 'voided'
+       ), 0) else 0 end::bigint as lowerable
+from payments.entry e
+where e.account_id = any ($3::bigint[]) and e.source = $1 and e.external_id = any ($2::text[])
+order by e.account_id, e.external_id, e.external_version desc
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Imported:
+    """The newest entry of a source row. ``counts``: approved, and neither reversed nor about to be; ``lowerable`` is
+    how many grosze corrections may still take from a charge."""
+
+    key: Key
+    version: int
+    state: str
+    counts: bool
+    lowerable: int
+
+
+async def imported(
+    conn: Connection, source: str, external_ids: Sequence[str], accounts: Sequence[int]
+) -> dict[tuple[int, str], Imported]:
+    """What became of source rows earlier: (account, external id) → the newest entry."""
+    if not external_ids:
+        return {}
+    rows = await conn.fetch(IMPORTED_SQL, source, external_ids, accounts)
+    return {
+        (row["account_id"], row["external_id"]): Imported(
+            _key(row), row["external_version"], row["state"], row["counts"], row["lowerable"]
+        )
+        for row in rows
+    }
 
 
 # --- drafts ---------------------------------------------------------------------------------------------------------
@@ -173,6 +208,8 @@ returning account_id, id
 
 async def add_drafts(conn: Connection, drafts: Sequence[Draft]) -> list[Key]:
     """Enter drafts in one statement; their keys. Raises Refused for a source row that is there already."""
+    if not drafts:
+        return []
     with refusals():
         rows = await conn.fetch(
             ADD_DRAFTS_SQL,
@@ -287,19 +324,11 @@ async def approve(conn: Connection, keys: Sequence[Key], today: date) -> list[Ke
     Those that are no drafts any more are left alone. Journal numbers are taken and credits pay charges in the same
     transaction. Raises Refused when an entry may not refer to the one it names.
     """
+    if not keys:
+        return []
     with refusals():
         rows = await conn.fetch(APPROVE_SQL, *_columns(keys), today)
     return [_key(row) for row in rows]
-
-
-DRAFTS_SQL: Final[LiteralString] = """
-select account_id, id from payments.entry where state = 'draft' order by account_id, id limit $1
-"""
-
-
-async def drafts(conn: Connection, limit: int) -> list[Key]:
-    """Drafts that wait for approval, at most ``limit``."""
-    return [_key(row) for row in await conn.fetch(DRAFTS_SQL, limit)]
 
 
 REVERSAL_DRAFTS_SQL: Final[LiteralString] = """
@@ -330,6 +359,8 @@ async def draft_reversals(conn: Connection, keys: Sequence[Key], reason: str, to
 
     Raises Refused for an entry that has been reversed already.
     """
+    if not keys:
+        return []
     with refusals():
         rows = await conn.fetch(REVERSAL_DRAFTS_SQL, *_columns(keys), today, reason)
     return [_key(row) for row in rows]
@@ -379,7 +410,8 @@ async def void(conn: Connection, entry: Entry, reason: str) -> None:
 
 ENTRY_SQL: Final[LiteralString] = """
 select e.account_id, e.id, e.side, e.kind, e.amount, e.open_amount, e.issued_on, e.due_on, e.effective_due_on,
-       e.paid_on, e.value_date, e.booked_on, e.counted_on, e.period, e.title, e.document_no, e.channel, e.journal_no, e.state,
+       e.paid_on, e.value_date, e.booked_on, e.counted_on, e.period, e.title, e.document_no, e.channel, e.journal_no,
+       e.state,
        e.reverses, e.corrects, e.reason, e.source, coalesce(author.name, e.created_by, '') as created_by, e.created_at,
        coalesce(approver.name, e.approved_by) as approved_by, e.approved_at,
        coalesce(voider.name, e.voided_by) as voided_by, e.voided_at, e.void_reason,
@@ -405,6 +437,27 @@ async def entry(conn: Connection, number: int) -> Entry | None:
     """An entry by its number, or None."""
     row = await conn.fetchrow(ENTRY_SQL, number)
     return _entry(row) if row else None
+
+
+DRAFTS_SQL: Final[LiteralString] = """
+select e.account_id, e.id
+from payments.entry e join payments.account a on a.id = e.account_id join kernel.customer c on c.id = a.customer
+where e.state = 'draft'
+  and ($1 = '' or c.customer_no = $1)
+  and ($2::date is null or e.counted_on >= $2)
+  and ($3::date is null or e.counted_on <= $3)
+  and ($4::bigint is null or e.amount = $4)
+order by e.account_id, e.id
+limit $5
+"""
+
+
+async def drafts(
+    conn: Connection, *, customer_no: str, since: date | None, until: date | None, amount: Money | None, limit: int
+) -> list[Key]:
+    """Drafts that match the filters of the list, at most ``limit``."""
+    rows = await conn.fetch(DRAFTS_SQL, customer_no, since, until, None if amount is None else amount.grosze, limit)
+    return [_key(row) for row in rows]
 
 
 KEYS_SQL: Final[LiteralString] = "select account_id, id from payments.entry where id = any ($1::bigint[])"
@@ -436,15 +489,13 @@ async def parts(conn: Connection, key: Key) -> Sequence[Row]:
 
 
 POSITION_SQL: Final[LiteralString] = """
-select c.customer_no, c.name, b.balance, b.applied_at, b.source,
+select c.customer_no, c.name, b.balance,
        o.due, o.arrears, o.credit, o.nearest, o.nearest_amount,
        (select jsonb_object_agg(plugin, value) from kernel.setting where plugin in ('kernel', 'payments')) as settings
 from kernel.customer c
 cross join lateral (
-    select coalesce(sum(k.balance), 0)::bigint as balance, min(f.applied_at) as applied_at, min(f.source) as source
-    from payments.account a
-    left join payments.account_balance k on k.account_id = a.id
-    left join payments.feed f on f.source = a.source
+    select coalesce(sum(k.balance), 0)::bigint as balance
+    from payments.account a join payments.account_balance k on k.account_id = a.id
     where a.customer = c.id
 ) b
 cross join lateral (
@@ -526,9 +577,7 @@ order by p.counted_on desc, p.id desc
 """
 
 
-async def card(
-    conn: Connection, customer: int, before: tuple[date, int] | None, limit: int
-) -> Sequence[Row]:
+async def card(conn: Connection, customer: int, before: tuple[date, int] | None, limit: int) -> Sequence[Row]:
     """Rows of the ledger card, newest first, each with its live allocations.
 
     Every row repeats the customer's present balance (grosze) and the number of postings behind it; without entries
@@ -549,6 +598,49 @@ async def waiting(conn: Connection) -> Row:
     row = await conn.fetchrow(WAITING_SQL)
     assert row is not None  # noqa: S101  an aggregate has one row
     return row
+
+
+RECENT_SQL: Final[LiteralString] = """
+select e.id, e.kind, e.side, e.state, e.amount, e.counted_on, e.title, c.customer_no, c.name
+from payments.entry e
+join payments.account a on a.id = e.account_id
+join kernel.customer c on c.id = a.customer
+order by e.id desc
+limit $1
+"""
+
+
+async def recent(conn: Connection, limit: int) -> Sequence[Row]:
+    """The newest entries."""
+    return await conn.fetch(RECENT_SQL, limit)
+
+
+CUSTOMER_NO_SQL: Final[LiteralString] = "select customer_no from kernel.customer where id = $1"
+
+
+async def customer_no(conn: Connection, customer: int) -> str:
+    """The organisation's number of a customer; empty when there is no such customer."""
+    return await conn.fetchval(CUSTOMER_NO_SQL, customer) or ""
+
+
+# --- the demonstration ----------------------------------------------------------------------------------------------
+
+FIRST_CUSTOMERS_SQL: Final[LiteralString] = """
+select id, customer_no from kernel.customer where status = 'active' order by id limit $1
+"""
+FIRST_SETTINGS_SQL: Final[LiteralString] = """
+insert into kernel.setting (plugin, value) values ('payments', $1) on conflict (plugin) do nothing
+"""
+
+
+async def first_customers(conn: Connection, count: int) -> dict[int, str]:
+    """The first customers by id: id → number."""
+    return {row["id"]: row["customer_no"] for row in await conn.fetch(FIRST_CUSTOMERS_SQL, count)}
+
+
+async def first_settings(conn: Connection, values: Mapping[str, str]) -> None:
+    """Set what the organisation has not decided yet."""
+    await conn.execute(FIRST_SETTINGS_SQL, dict(values))
 
 
 # --- customers leaving ----------------------------------------------------------------------------------------------
@@ -602,22 +694,40 @@ left join (
 ) l using (account_id, id)
 where case e.state when 'approved' then e.amount else 0 end <> e.open_amount + coalesce(l.amount, 0)
 order by e.account_id, e.id
+limit $1
 """
+
+
+async def wrong_allocations(conn: Connection, limit: int) -> Sequence[Row]:
+    """Entries whose amount is not their open part and their live allocations together."""
+    return await conn.fetch(WRONG_ALLOCATIONS_SQL, limit)
+
+
 WRONG_BALANCES_SQL: Final[LiteralString] = """
-select k.account_id, k.charged, k.credited, coalesce(e.charged, 0)::bigint as charges,
-       coalesce(e.credited, 0)::bigint as credits
-from payments.account_balance k
+select a.id as account_id, coalesce(k.charged, 0)::bigint as charged, coalesce(k.credited, 0)::bigint as credited,
+       coalesce(e.charged, 0)::bigint as charges, coalesce(e.credited, 0)::bigint as credits
+from payments.account a
+left join payments.account_balance k on k.account_id = a.id
 left join (
     select account_id, sum(amount) filter (where side = 'charge') as charged,
            sum(amount) filter (where side = 'credit') as credited,
            min(effective_due_on) filter (where side = 'charge' and open_amount > 0) as oldest_open_due
     from payments.entry where state = 'approved' group by account_id
-) e using (account_id)
-where (k.charged, k.credited) <> (coalesce(e.charged, 0), coalesce(e.credited, 0))
+) e on e.account_id = a.id
+where k.account_id is null
+   or (k.charged, k.credited) <> (coalesce(e.charged, 0), coalesce(e.credited, 0))
    or k.oldest_open_due is distinct from e.oldest_open_due
-order by k.account_id
+order by a.id
+limit $1
 """
-WRONG_JOURNAL_SQL: Final[LiteralString] = """
+
+
+async def wrong_balances(conn: Connection, limit: int) -> Sequence[Row]:
+    """Accounts whose balance row is missing, or is not the sums of their approved entries."""
+    return await conn.fetch(WRONG_BALANCES_SQL, limit)
+
+
+WRONG_JOURNALS_SQL: Final[LiteralString] = """
 select b.code, b.last_journal_no, count(e.journal_no) as numbered, count(distinct e.journal_no) as distinct_numbers
 from payments.book b
 left join payments.account a on a.book = b.id
@@ -626,48 +736,43 @@ group by b.id
 having count(distinct e.journal_no) <> b.last_journal_no or count(e.journal_no) <> b.last_journal_no
     or coalesce(max(e.journal_no), 0) <> b.last_journal_no
 """
-WITHOUT_BALANCE_SQL: Final[LiteralString] = """
-select a.id as account_id from payments.account a
-where not exists (select from payments.account_balance k where k.account_id = a.id) order by a.id
-"""
-POSTINGS_SQL: Final[LiteralString] = """
-select account_id, id, side, kind, amount, case side when 'charge' then effective_due_on else value_date end as place,
-       reverses, corrects
-from payments.entry where state = 'approved' order by account_id
-"""
-LIVE_ALLOCATIONS_SQL: Final[LiteralString] = """
-select account_id, credit, charge, amount, rule from payments.allocation where released_at is null order by account_id
-"""
-
-
-def wrong_allocations(conn: Connection) -> AsyncIterator[Row]:
-    """Entries whose amount is not their open part and their live allocations together."""
-    return conn.cursor(WRONG_ALLOCATIONS_SQL)
-
-
-def wrong_balances(conn: Connection) -> AsyncIterator[Row]:
-    """Balance rows that are not the sums of their approved entries."""
-    return conn.cursor(WRONG_BALANCES_SQL)
-
-
-def without_balance(conn: Connection) -> AsyncIterator[Row]:
-    """Accounts that have no balance row."""
-    return conn.cursor(WITHOUT_BALANCE_SQL)
 
 
 async def wrong_journals(conn: Connection) -> Sequence[Row]:
     """Books whose journal has a gap or a number twice."""
-    return await conn.fetch(WRONG_JOURNAL_SQL)
+    return await conn.fetch(WRONG_JOURNALS_SQL)
 
 
-def postings(conn: Connection) -> AsyncIterator[Row]:
-    """Every approved entry, account after account."""
-    return conn.cursor(POSTINGS_SQL)
+ACCOUNTS_WHOLE_SQL: Final[LiteralString] = """
+select a.id as account_id,
+       (select jsonb_agg(jsonb_build_object('id', e.id, 'side', e.side, 'kind', e.kind, 'amount', e.amount,
+            'place', case e.side when 'charge' then e.effective_due_on else e.value_date end,
+            'reverses', e.reverses, 'corrects', e.corrects))
+        from payments.entry e where e.account_id = a.id and e.state = 'approved') as entries,
+       (select jsonb_agg(jsonb_build_object('credit', l.credit, 'charge', l.charge, 'amount', l.amount, 'rule', l.rule))
+        from payments.allocation l where l.account_id = a.id and l.released_at is null) as allocations
+from payments.account a
+where a.id > $1
+order by a.id
+limit $2
+"""
 
 
-def live_allocations(conn: Connection) -> AsyncIterator[Row]:
-    """Every live allocation, account after account."""
-    return conn.cursor(LIVE_ALLOCATIONS_SQL)
+async def accounts_whole(conn: Connection, after: int, limit: int) -> Sequence[Row]:
+    """Accounts with all their approved entries and live allocations, as of one instant: for proofs only."""
+    return await conn.fetch(ACCOUNTS_WHOLE_SQL, after, limit)
+
+
+KNOWN_YEARS_SQL: Final[LiteralString] = """
+select count(*) from payments.holiday
+where day in (make_date(extract(year from current_date)::integer, 1, 1),
+              make_date(extract(year from current_date)::integer + 1, 1, 1))
+"""
+
+
+async def knows_holidays(conn: Connection) -> bool:
+    """Whether the holidays of this year and the next are in the table."""
+    return await conn.fetchval(KNOWN_YEARS_SQL) == 2
 
 
 # --- rows -----------------------------------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
--- The ledger. Amounts are grosze. Registers (book, account, holiday, feed) may have keys of their own; what grows with
+-- The ledger. Amounts are grosze. Registers (book, account, holiday) may have keys of their own; what grows with
 -- entries (entry, allocation, account_balance) carries account_id first in its keys, takes ids from sequences, and its
 -- triggers look at their own row, so that one large organisation can be spread over several servers by account.
 
@@ -21,20 +21,12 @@ create table payments.account (
     customer bigint not null references kernel.customer,
     book bigint not null references payments.book,
     service_point bigint references kernel.service_point,
-    -- The import profile that feeds this account, null where only the office writes it.
-    source text,
     opened_on date not null default current_date,
     closed_on date check (closed_on >= opened_on),
     unique (book, account_no),
     unique nulls not distinct (customer, book, service_point)
 );
 create index account_service_point on payments.account (service_point) where service_point is not null;
-
--- Until when the rows of an import profile are known to be complete.
-create table payments.feed (
-    source text primary key,
-    applied_at timestamptz not null
-);
 
 create table payments.account_balance (
     account_id bigint primary key references payments.account on delete cascade,
@@ -506,21 +498,25 @@ end
 $$;
 
 -- The accounts of these customers in the book «main», opened where missing.
-create function payments.open_accounts(customers bigint[], today date, fed_by text default null)
+create function payments.open_accounts(customers bigint[], today date)
     returns table (customer bigint, account_id bigint)
     language plpgsql security definer set search_path = pg_catalog, pg_temp as
 $$
 #variable_conflict use_column
 begin
-    insert into payments.account (account_no, customer, book, source, opened_on)
-    select c.customer_no, c.id, b.id, fed_by, today
+    insert into payments.account (account_no, customer, book, opened_on)
+    select c.customer_no, c.id, b.id, today
     from kernel.customer c, payments.book b
-    where c.id = any (customers) and b.code = 'main'
+    where c.id = any (customers) and b.code = 'main' and not exists (
+        select from payments.account a where a.customer = c.id and a.book = b.id and a.service_point is null
+    )
     order by c.id
-    on conflict (customer, book, service_point) do update set source = excluded.source
-    where payments.account.source is null and excluded.source is not null;
+    on conflict (customer, book, service_point) do nothing;
     insert into payments.account_balance (account_id)
-    select a.id from payments.account a where a.customer = any (customers) order by a.id
+    select a.id from payments.account a where a.customer = any (customers) and not exists (
+        select from payments.account_balance k where k.account_id = a.id
+    )
+    order by a.id
     on conflict (account_id) do nothing;
     return query select a.customer, a.id
     from payments.account a join payments.book b on b.id = a.book

@@ -139,7 +139,7 @@ def scratch(cluster: Cluster) -> Iterator[Scratch]:
         runner.run(context.__aexit__(None, None, None))
 
 
-class Undone(Exception):  # noqa: N818
+class Undone(Exception):
     pass
 
 

@@ -1,0 +1,100 @@
+"""Proofs that what the ledger keeps is what its entries say."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from datetime import date
+from typing import Any, Final
+
+from kernel import Check, Connection, Finding, Money, _
+from plugins.payments import store
+from plugins.payments.face import Side
+from plugins.payments.model import Allocation, Posting, allocate_civil
+
+MOST_FINDINGS: Final = 100
+BATCH: Final = 200
+"""Accounts read at once: memory stays the same however many there are."""
+PINNED_INPUTS: Final = ("manual", "imported", "designated")
+
+
+async def amounts_add_up(conn: Connection) -> AsyncIterator[Finding]:
+    """Every approved amount is its allocations and its open part; every voided or draft one has neither."""
+    for row in await store.wrong_allocations(conn, MOST_FINDINGS):
+        yield Finding(
+            f"account {row['account_id']}, entry {row['id']}: amount {Money(row['amount']).plain}, "
+            f"allocated {Money(row['allocated']).plain}, open {Money(row['open_amount']).plain}"
+        )
+
+
+async def balances_are_kept(conn: Connection) -> AsyncIterator[Finding]:
+    """Every balance row is the sum of its account's approved entries."""
+    for row in await store.wrong_balances(conn, MOST_FINDINGS):
+        yield Finding(
+            f"account {row['account_id']}: kept {Money(row['charged']).plain} charged, "
+            f"{Money(row['credited']).plain} credited; entries say {Money(row['charges']).plain}, "
+            f"{Money(row['credits']).plain}, or the oldest open due date differs"
+        )
+
+
+async def journal_has_no_gaps(conn: Connection) -> AsyncIterator[Finding]:
+    """Every book's journal counts from one without a gap."""
+    for row in await store.wrong_journals(conn):
+        yield Finding(
+            f"book {row['code']}: the last journal number is {row['last_journal_no']}, "
+            f"{row['numbered']} entries carry {row['distinct_numbers']} numbers"
+        )
+
+
+async def allocations_are_right(conn: Connection) -> AsyncIterator[Finding]:
+    """Recomputed from scratch by the pure reference, every account's allocations are those that are kept."""
+    after, wrong = 0, 0
+    while rows := await store.accounts_whole(conn, after, BATCH):
+        for row in rows:
+            problem = _difference(row["entries"] or (), row["allocations"] or ())
+            if problem:
+                wrong += 1
+                yield Finding(f"account {row['account_id']}: {problem}")
+                if wrong == MOST_FINDINGS:
+                    return
+        after = rows[-1]["account_id"]
+
+
+def _difference(entries: Sequence[Mapping[str, Any]], kept: Sequence[Mapping[str, Any]]) -> str:
+    postings = [
+        Posting(
+            id=entry["id"],
+            side=Side(entry["side"]),
+            kind=entry["kind"],
+            amount=entry["amount"],
+            place=date.fromisoformat(entry["place"]) if entry["place"] else None,
+            reverses=entry["reverses"],
+            corrects=entry["corrects"],
+        )
+        for entry in entries
+    ]
+    allocations = sorted(Allocation(**part) for part in kept)
+    pinned = [allocation for allocation in allocations if allocation.rule in PINNED_INPUTS]
+    try:
+        right = allocate_civil(postings, pinned)
+    except (ValueError, KeyError) as error:
+        return f"its entries cannot be allocated: {error}"
+    if right == allocations:
+        return ""
+    different = sorted({*right} ^ {*allocations})[0]
+    word = "missing" if different in right else "kept wrongly"
+    return f"{Money(different.amount).plain} of credit {different.credit} for charge {different.charge} is {word}"
+
+
+async def holidays_are_known(conn: Connection) -> AsyncIterator[Finding]:
+    """Due dates of this year and the next can be moved off holidays."""
+    if not await store.knows_holidays(conn):
+        yield Finding("the holidays of this year or the next are not known; update ebok", fatal=False)
+
+
+CHECKS: Final = (
+    Check("payments.holidays", _("Holidays are known"), holidays_are_known, ("ready", "doctor")),
+    Check("payments.amounts", _("Amounts are their allocations and open parts"), amounts_add_up, ("verify",)),
+    Check("payments.balances", _("Balances are the sums of entries"), balances_are_kept, ("verify",)),
+    Check("payments.journal", _("The journal has no gaps"), journal_has_no_gaps, ("verify",)),
+    Check("payments.allocations", _("Allocations are what the rules say"), allocations_are_right, ("verify",)),
+)

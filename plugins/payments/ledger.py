@@ -1,0 +1,193 @@
+"""The port's implementation: rows of the store, made into the values that other plugins know."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from typing import Any, Final
+
+from pydantic import ValidationError
+
+from kernel import Connection, Money, Row
+from plugins.payments import model, store
+from plugins.payments.face import CardLine, CardPart, LedgerCard, OpenCharge, Payee, Position, Side
+from plugins.payments.settings import Settings
+
+_OLDER: Final = re.compile(r"([0-9]{4}-[0-9]{2}-[0-9]{2})[.]([0-9]{1,18})[.](-?[0-9]{1,18})[.]([0-9]{1,18})")
+
+
+class KeptLedger:
+    """Answers from balances and open amounts that are kept with every posting."""
+
+    async def position(self, conn: Connection, customer: int, on: date) -> Position:
+        row = await store.position(conn, customer, on)
+        return model.position([], 0, on) if row is None else _position(row, on)
+
+    async def payees(self, conn: Connection, customer: int, on: date) -> Sequence[Payee]:
+        row = await store.position(conn, customer, on)
+        return [] if row is None else [_payee(row, _position(row, on))]
+
+    async def open_charges(
+        self, conn: Connection, customer: int, on: date, *, limit: int = 100
+    ) -> Sequence[OpenCharge]:
+        return [_open_charge(row, on) for row in await store.open_charges(conn, customer, limit)]
+
+    async def card(
+        self, conn: Connection, customer: int, on: date, *, before: str | None = None, limit: int = 50
+    ) -> LedgerCard:
+        place = _read_older(before) if before else None
+        rows = await store.card(conn, customer, (place.on, place.entry) if place else None, limit + 1)
+        version = rows[0]["version"]
+        if place and place.version != version:
+            raise LookupError("something was posted since that page was read")
+        balance: int = place.balance if place else rows[0]["balance"]
+        lines: list[CardLine] = []
+        for row in rows[:limit]:
+            if row["entry"] is None:
+                continue
+            lines.append(_card_line(row, balance, on))
+            balance -= _effect(row)
+        older = _write_older(lines[-1], balance, version) if len(rows) > limit else None
+        return LedgerCard(tuple(lines), older)
+
+
+# --- position and payee ---------------------------------------------------------------------------------------------
+
+
+def _position(row: Row, on: date) -> Position:
+    return model.owed(
+        due=row["due"],
+        arrears=row["arrears"],
+        nearest=row["nearest"],
+        nearest_amount=row["nearest_amount"],
+        credit=row["credit"],
+        balance=row["balance"],
+        on=on,
+    )
+
+
+def _payee(row: Row, position: Position) -> Payee:
+    stored: Mapping[str, Mapping[str, Any]] = row["settings"] or {}
+    own = _settings(stored.get("payments", {}))
+    organisation = stored.get("kernel", {})
+    street = own.payee_street or organisation.get("street", "")
+    city = own.payee_city or organisation.get("city", "")
+    return Payee(
+        name=own.payee_name or organisation.get("legal_name") or organisation.get("name") or "ebok",
+        address=tuple(line for line in (street, city) if line),
+        nip=own.payee_nip or organisation.get("nip", ""),
+        account_no=own.account_no,
+        to_pay=position.to_pay,
+        to_pay_by=position.to_pay_by,
+        title=own.title.format(customer_no=row["customer_no"]),
+    )
+
+
+def _settings(stored: Mapping[str, Any]) -> Settings:
+    """The stored settings; a part that is no longer valid gives way to its default."""
+    try:
+        return Settings.model_validate(stored)
+    except ValidationError as error:
+        wrong = {detail["loc"][0] for detail in error.errors() if detail["loc"]}
+        return Settings.model_validate({name: value for name, value in stored.items() if name not in wrong})
+
+
+# --- charges and the card -------------------------------------------------------------------------------------------
+
+
+def _open_charge(row: Row, on: date) -> OpenCharge:
+    return OpenCharge(
+        entry=row["entry"],
+        kind=row["kind"],
+        title=row["title"],
+        document_no=row["document_no"],
+        period=row["period"],
+        issued_on=row["issued_on"],
+        due_on=row["due_on"],
+        effective_due_on=row["effective_due_on"],
+        amount=Money(row["amount"]),
+        open=Money(row["open_amount"]),
+        status=model.status_of(
+            Side.CHARGE,
+            amount=row["amount"],
+            open_amount=row["open_amount"],
+            effective_due_on=row["effective_due_on"],
+            on=on,
+            corrected=row["corrected"],
+        ),
+    )
+
+
+def _card_line(row: Row, balance: int, on: date) -> CardLine:
+    side = Side(row["side"])
+    parts = tuple(_card_part(part) for part in row["parts"])
+    lowered = sum(part.amount.grosze for part in parts if part.rule == "correction") if side is Side.CHARGE else 0
+    return CardLine(
+        entry=row["entry"],
+        side=side,
+        kind=row["kind"],
+        title=row["title"],
+        document_no=row["document_no"],
+        on=row["counted_on"],
+        due_on=row["due_on"],
+        effective_due_on=row["effective_due_on"],
+        amount=Money(row["amount"]),
+        open=Money(row["open_amount"]),
+        balance=Money(balance),
+        status=model.status_of(
+            side,
+            amount=row["amount"],
+            open_amount=row["open_amount"],
+            effective_due_on=row["effective_due_on"],
+            on=on,
+            state=row["state"],
+            is_reversed=row["is_reversed"],
+            corrected=lowered,
+        ),
+        parts=parts,
+    )
+
+
+def _card_part(part: Mapping[str, Any]) -> CardPart:
+    return CardPart(
+        entry=part["entry"],
+        kind=part["kind"],
+        title=part["title"],
+        document_no=part["document_no"],
+        on=date.fromisoformat(part["on"]),
+        amount=Money(part["amount"]),
+        rule=part["rule"],
+    )
+
+
+def _effect(row: Row) -> int:
+    """What a row did to the balance, grosze; nothing when it is voided."""
+    if row["state"] == "voided":
+        return 0
+    return row["amount"] if row["side"] == Side.CHARGE else -row["amount"]
+
+
+@dataclass(frozen=True, slots=True)
+class _Older:
+    """Where the next page of a card begins: after which row, at what balance, under which version of the account."""
+
+    on: date
+    entry: int
+    balance: int
+    version: int
+
+
+def _write_older(last: CardLine, balance: int, version: int) -> str:
+    return f"{last.on.isoformat()}.{last.entry}.{balance}.{version}"
+
+
+def _read_older(text: str) -> _Older:
+    found = _OLDER.fullmatch(text)
+    if found is None:
+        raise LookupError("not the key of a page")
+    try:
+        return _Older(date.fromisoformat(found[1]), int(found[2]), int(found[3]), int(found[4]))
+    except ValueError:
+        raise LookupError("not the key of a page") from None

@@ -8,12 +8,14 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from urllib.parse import urlencode
 
+import asyncpg
 import pdfplumber
 import pypdfium2
 import pytest
 import zxingcpp
+from aiohttp.test_utils import make_mocked_request
 
-from kernel import Connection, Role
+from kernel import ACTOR, Actor, Connection, Role
 from kernel.testing import Office, Visitor
 from plugins import printing
 from plugins.printing import store
@@ -211,3 +213,23 @@ async def test_the_payer_s_address_is_one_line(conn: Connection, customer: int) 
 async def test_the_menu_leads_here(payer: Visitor) -> None:
     page = await payer.get("/payment-order")
     assert re.search(r'<a href="/payment-order" aria-current="page">.*Zapłać', page.text)
+
+
+async def test_the_balance_leads_here(office: Office) -> None:
+    request = make_mocked_request("GET", "/balance")
+    request[ACTOR] = Actor(user=1, role=Role.CUSTOMER, permissions=frozenset({"printing.order"}))
+    cards = await printing.page_slot(request, "balances.actions")
+    assert [card.template for card in cards] == ["printing/pay_action.html"]
+    assert await printing.page_slot(request, "elsewhere") == []
+    request[ACTOR] = Actor()
+    assert await printing.page_slot(request, "balances.actions") == []
+
+
+async def test_a_kept_order_cannot_be_changed_and_goes_with_its_customer(
+    payer: Visitor, customer: int, conn: Connection
+) -> None:
+    await made_by(payer, {"amount": "200"})
+    with pytest.raises(asyncpg.InsufficientPrivilegeError):
+        await conn.execute("update printing.payment_order set amount = 1")
+    await conn.execute("delete from kernel.customer where id = $1", customer)
+    assert await orders_kept(conn) == 0

@@ -1,0 +1,101 @@
+"""The register: whom the organisation bills, and the places it bills for."""
+
+from collections.abc import Iterable, Sequence
+
+from kernel import (
+    ACTOR,
+    CONN,
+    STAFF,
+    Demo,
+    Nav,
+    Permission,
+    Plugin,
+    Record,
+    Request,
+    Route,
+    SearchHit,
+    Tab,
+    Verb,
+    _,
+    hookimpl,
+    url,
+)
+from plugins.customers import demo, pages, store
+from plugins.customers.model import CustomerRow
+
+plugin = Plugin(api=1)
+
+
+@hookimpl
+def register_permissions() -> Iterable[Permission]:
+    yield Permission("customers.view", _("See customers"), STAFF)
+    yield Permission("customers.change", _("Add, change and close customers"), STAFF)
+    yield Permission("customers.remove", _("Delete customers with nothing approved"), STAFF)
+
+
+@hookimpl
+def register_routes() -> Iterable[Route]:
+    return pages.ROUTES
+
+
+@hookimpl
+def register_navigation() -> Iterable[Nav]:
+    yield Nav(_("Customers"), "customers.list", 20, "users")
+
+
+@hookimpl
+def register_records() -> Iterable[Record]:
+    yield Record("customers.customer", _("Customers"), CustomerRow, store.apply_rows)
+
+
+@hookimpl
+def register_audit_verbs() -> Iterable[Verb]:
+    yield Verb("customers.added", _("added the customer {name}"))
+    yield Verb("customers.changed", _("changed the customer’s data: {fields}"))
+    yield Verb("customers.closed", _("closed the customer"))
+    yield Verb("customers.reopened", _("made the customer active again"))
+    yield Verb("customers.removed", _("deleted the customer {name}"))
+    yield Verb("customers.point_added", _("added a service point"))
+    yield Verb("customers.point_changed", _("changed a service point"))
+    yield Verb("customers.added_by_import", _("added the customer from the source {source}"))
+    yield Verb("customers.changed_by_import", _("took the customer’s data over from the source {source}"))
+
+
+@hookimpl
+def register_demo() -> Iterable[Demo]:
+    yield Demo(demo.fill)
+
+
+@hookimpl
+async def customer_tabs(request: Request, customer: int) -> Sequence[Tab]:
+    if not request[ACTOR].may("customers.view"):
+        return ()
+    found = await store.customer(request[CONN], customer)
+    if found is None:
+        return ()
+    data = {
+        "customer": found,
+        "status": pages.STATUSES[found["status"]],
+        "kind": dict(pages.KINDS)[found["kind"]],
+        "points": await store.points(request[CONN], customer),
+        "address": pages.address,
+        "may_change": request[ACTOR].may("customers.change"),
+        "may_remove": request[ACTOR].may("customers.remove"),
+    }
+    return [Tab("customers.facts", _("Data"), "customers/tab.html", data, 10)]
+
+
+@hookimpl
+async def search(request: Request, text: str) -> Sequence[SearchHit]:
+    if not request[ACTOR].may("customers.view"):
+        return ()
+    return [
+        SearchHit(
+            _("Customer"),
+            f"{row['name']} ({row['customer_no']})",
+            pages.address(row),
+            url(request, "kernel.customer", customer=row["id"]),
+            2.0 if row["exact"] else 1.0,
+        )
+        for row in await store.search(request[CONN], text.strip())
+    ]

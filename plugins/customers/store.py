@@ -1,0 +1,257 @@
+"""The register's statements over ``kernel.customer`` and ``kernel.service_point``."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Final, LiteralString
+
+from kernel import Batch, Connection, Refused, Row, _
+from plugins.customers.model import CustomerForm, ServicePointForm
+
+CUSTOMER_SQL: Final[LiteralString] = """
+select id, customer_no, kind, consumer, name, given_name, family_name, nip, email, phone,
+       street, building, flat, postal_code, city, country, status, source, created_at
+from kernel.customer where id = $1
+"""
+
+
+async def customer(conn: Connection, customer_id: int) -> Row | None:
+    """A customer's facts, or None."""
+    return await conn.fetchrow(CUSTOMER_SQL, customer_id)
+
+
+LOCK_CUSTOMER_SQL: Final[LiteralString] = "select status from kernel.customer where id = $1 for update"
+
+
+async def lock_customer(conn: Connection, customer_id: int) -> str | None:
+    """Keep the customer for this transaction; the status, or None when there is no such customer."""
+    return await conn.fetchval(LOCK_CUSTOMER_SQL, customer_id)
+
+
+NUMBER_TAKEN_SQL: Final[LiteralString] = """
+select exists (select from kernel.customer where customer_no = $1 and id is distinct from $2)
+"""
+
+
+async def number_taken(conn: Connection, customer_no: str, except_id: int | None = None) -> bool:
+    """Whether another customer has this number."""
+    return await conn.fetchval(NUMBER_TAKEN_SQL, customer_no, except_id)
+
+
+ADD_SQL: Final[LiteralString] = """
+insert into kernel.customer (customer_no, kind, consumer, name, given_name, family_name, nip, email, phone,
+                             street, building, flat, postal_code, city)
+values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)
+returning id
+"""
+
+
+async def add(conn: Connection, form: CustomerForm) -> int:
+    """Put a customer into the register; the id."""
+    return await conn.fetchval(ADD_SQL, *_values(form))
+
+
+CHANGE_SQL: Final[LiteralString] = """
+update kernel.customer
+set customer_no = $2, kind = $3, consumer = $4, name = $5, given_name = $6, family_name = $7, nip = $8, email = $9,
+    phone = $10, street = $11, building = $12, flat = $13, postal_code = $14, city = $15
+where id = $1
+"""
+
+
+async def change(conn: Connection, customer_id: int, form: CustomerForm) -> None:
+    """Write a customer's facts."""
+    await conn.execute(CHANGE_SQL, customer_id, *_values(form))
+
+
+def _values(form: CustomerForm) -> tuple[object, ...]:
+    return (
+        form.customer_no,
+        form.kind,
+        form.consumer,
+        form.name,
+        form.given_name,
+        form.family_name,
+        form.nip,
+        form.email,
+        form.phone,
+        form.street,
+        form.building,
+        form.flat,
+        form.postal_code,
+        form.city,
+    )
+
+
+SET_STATUS_SQL: Final[LiteralString] = "update kernel.customer set status = $2 where id = $1"
+
+
+async def set_status(conn: Connection, customer_id: int, status: str) -> None:
+    """active, closed or deceased."""
+    await conn.execute(SET_STATUS_SQL, customer_id, status)
+
+
+REMOVE_SQL: Final[LiteralString] = "delete from kernel.customer where id = $1"
+
+
+async def remove(conn: Connection, customer_id: int) -> None:
+    """Take a customer out of the register, with service points and grants."""
+    await conn.execute(REMOVE_SQL, customer_id)
+
+
+# --- service points --------------------------------------------------------------------------------------------------
+
+POINTS_SQL: Final[LiteralString] = """
+select id, code, kind, street, building, flat, postal_code, city, unit
+from kernel.service_point where customer = $1 order by street, building, flat, id limit 200
+"""
+
+
+async def points(conn: Connection, customer_id: int) -> Sequence[Row]:
+    """The customer's service points."""
+    return await conn.fetch(POINTS_SQL, customer_id)
+
+
+POINT_SQL: Final[LiteralString] = """
+select id, customer, code, kind, street, building, flat, postal_code, city, unit
+from kernel.service_point where id = $1 and customer = $2
+"""
+
+
+async def point(conn: Connection, customer_id: int, point_id: int) -> Row | None:
+    """One service point of a customer, or None."""
+    return await conn.fetchrow(POINT_SQL, point_id, customer_id)
+
+
+CODE_TAKEN_SQL: Final[LiteralString] = """
+select exists (select from kernel.service_point where code = $1 and code <> '' and id is distinct from $2)
+"""
+
+
+async def code_taken(conn: Connection, code: str, except_id: int | None = None) -> bool:
+    """Whether another service point has this code."""
+    return await conn.fetchval(CODE_TAKEN_SQL, code, except_id)
+
+
+ADD_POINT_SQL: Final[LiteralString] = """
+insert into kernel.service_point (customer, code, kind, street, building, flat, postal_code, city, unit)
+values ($1, $2, $3, $4, $5, $6, $7, $8, $9)
+"""
+
+
+async def add_point(conn: Connection, customer_id: int, form: ServicePointForm) -> None:
+    """Give the customer a service point."""
+    await conn.execute(ADD_POINT_SQL, customer_id, *_point_values(form))
+
+
+CHANGE_POINT_SQL: Final[LiteralString] = """
+update kernel.service_point
+set code = $3, kind = $4, street = $5, building = $6, flat = $7, postal_code = $8, city = $9, unit = $10
+where id = $2 and customer = $1
+"""
+
+
+async def change_point(conn: Connection, customer_id: int, point_id: int, form: ServicePointForm) -> None:
+    """Write a service point's facts."""
+    await conn.execute(CHANGE_POINT_SQL, customer_id, point_id, *_point_values(form))
+
+
+def _point_values(form: ServicePointForm) -> tuple[object, ...]:
+    return (form.code, form.kind, form.street, form.building, form.flat, form.postal_code, form.city, form.unit)
+
+
+# --- search ----------------------------------------------------------------------------------------------------------
+
+SEARCH_SQL: Final[LiteralString] = """
+select id, customer_no, name, street, building, flat, city, status, customer_no = $1 as exact
+from kernel.customer
+where customer_no = $1
+   or customers.sorting(name, given_name, family_name) collate "C" like kernel.pl_sort($2) || '%'
+   or kernel.pl_sort(name) collate "C" like kernel.pl_sort($2) || '%'
+   or kernel.pl_sort(street) collate "C" like kernel.pl_sort($2) || '%'
+order by customer_no = $1 desc, customers.sorting(name, given_name, family_name) collate "C", id
+limit 20
+"""
+
+
+async def search(conn: Connection, text: str) -> Sequence[Row]:
+    """Customers whose number is ``text``, or whose family name, name or street begins with it."""
+    literal = text.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
+    return await conn.fetch(SEARCH_SQL, text, literal)
+
+
+# --- import ----------------------------------------------------------------------------------------------------------
+
+CHANGE_IMPORTED_SQL: Final[LiteralString] = """
+with rows as (
+    select * from jsonb_to_recordset($2::jsonb) as row (
+        external_id text, customer_no text, kind text, consumer boolean, name text, given_name text, family_name text,
+        nip text, email text, phone text, street text, building text, flat text, postal_code text, city text,
+        country text)
+), done as (
+    update kernel.customer known
+    set customer_no = rows.customer_no, name = rows.name,
+        kind = coalesce(rows.kind, known.kind), consumer = coalesce(rows.consumer, known.consumer),
+        given_name = coalesce(rows.given_name, known.given_name),
+        family_name = coalesce(rows.family_name, known.family_name),
+        nip = coalesce(rows.nip, known.nip), email = coalesce(rows.email, known.email),
+        phone = coalesce(rows.phone, known.phone), street = coalesce(rows.street, known.street),
+        building = coalesce(rows.building, known.building), flat = coalesce(rows.flat, known.flat),
+        postal_code = coalesce(rows.postal_code, known.postal_code), city = coalesce(rows.city, known.city),
+        country = coalesce(rows.country, known.country), source = $1, external_id = rows.external_id
+    from rows
+    where case when known.source is null then known.customer_no = rows.customer_no
+          else known.source = $1 and known.external_id = rows.external_id end
+    returning known.id, known.customer_no, known.external_id
+), told as (
+    insert into kernel.audit_log (verb, customer, subject, facts)
+    select 'customers.changed_by_import', id, customer_no, jsonb_build_object('source', $1::text) from done
+)
+select external_id from done
+"""
+
+ADD_IMPORTED_SQL: Final[LiteralString] = """
+with rows as (
+    select * from jsonb_to_recordset($2::jsonb) as row (
+        external_id text, customer_no text, kind text, consumer boolean, name text, given_name text, family_name text,
+        nip text, email text, phone text, street text, building text, flat text, postal_code text, city text,
+        country text)
+), done as (
+    insert into kernel.customer (customer_no, kind, consumer, name, given_name, family_name, nip, email, phone,
+                                 street, building, flat, postal_code, city, country, source, external_id)
+    select customer_no, coalesce(kind, 'person'), coalesce(consumer, true), name, coalesce(given_name, ''),
+           coalesce(family_name, ''), coalesce(nip, ''), coalesce(email, ''), coalesce(phone, ''), coalesce(street, ''),
+           coalesce(building, ''), coalesce(flat, ''), coalesce(postal_code, ''), coalesce(city, ''),
+           coalesce(country, 'PL'), $1, external_id
+    from rows
+    on conflict do nothing
+    returning id, customer_no
+), told as (
+    insert into kernel.audit_log (verb, customer, subject, facts)
+    select 'customers.added_by_import', id, customer_no, jsonb_build_object('source', $1::text) from done
+)
+select customer_no from done
+"""
+
+
+async def apply_rows(conn: Connection, batch: Batch) -> None:
+    """Write imported customers: new ones are added, or joined to one that the office added with the same number.
+
+    Fields that the profile does not name stay as they are. Customers missing in the source stay too: closing one is
+    the office's decision, and the run shows them. Raises Refused when a number belongs to a customer of another source.
+    """
+    incoming = [(row.external_id, row.data) for row in batch.new]
+    incoming += [(row.external_id, row.after) for row in batch.changed]
+    rows: list[dict[str, Any]] = [
+        {"external_id": external_id, **data.model_dump(mode="json", exclude_unset=True)}
+        for external_id, data in incoming
+    ]
+    known = {row["external_id"] for row in await conn.fetch(CHANGE_IMPORTED_SQL, batch.source, rows)}
+    fresh = [row for row in rows if row["external_id"] not in known]
+    if fresh:
+        added = {row["customer_no"] for row in await conn.fetch(ADD_IMPORTED_SQL, batch.source, fresh)}
+        for row in fresh:
+            if row["customer_no"] not in added:
+                raise Refused(
+                    _("The customer number {customer_no} belongs to another customer", customer_no=row["customer_no"])
+                )

@@ -1,0 +1,13 @@
+"""CSV files as a source of imports."""
+
+from collections.abc import Iterable
+
+from kernel import Plugin, Source, _, hookimpl
+from plugins.importers.csv.reading import Settings, discover, stream
+
+plugin = Plugin(api=1, requires=("importers",))
+
+
+@hookimpl
+def register_sources() -> Iterable[Source]:
+    yield Source("csv", _("CSV file"), Settings, discover, stream)

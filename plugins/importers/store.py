@@ -1,0 +1,332 @@
+"""The importers' tables: runs, the mirror of what was applied, differences, and rows set aside."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from typing import Any, Final, LiteralString
+
+from kernel import Connection, Row, Text
+from plugins.importers.face import LastImport
+from plugins.importers.model import BadRow, EntityReport, GoodRow, Reason
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One run of an import. ``reason`` says why it stopped or failed."""
+
+    id: int
+    profile: str
+    title: str
+    state: str
+    approve: bool
+    reports: tuple[EntityReport, ...]
+    reason: Text | None
+    actor: str
+    started_at: datetime
+    finished_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """A row that a run adds, changes or no longer finds; ``before`` and ``after`` are the record's fields."""
+
+    change: str
+    external_id: str
+    before: Mapping[str, Any] | None
+    after: Mapping[str, Any] | None
+
+
+LOCK_PROFILE_SQL: Final[LiteralString] = """
+select pg_try_advisory_xact_lock(hashtextextended('importers.' || $1::text, 0))
+"""
+
+
+async def lock_profile(conn: Connection, profile: str) -> bool:
+    """Keep other runs of the profile away until the transaction ends; False when one is under way."""
+    return await conn.fetchval(LOCK_PROFILE_SQL, profile)
+
+
+BEGIN_RUN_SQL: Final[LiteralString] = """
+insert into importers.run (profile, title, approve) values ($1, $2, $3) returning id
+"""
+
+
+async def begin_run(conn: Connection, profile: str, title: str, *, approve: bool) -> int:
+    """A new run, being read; its id."""
+    return await conn.fetchval(BEGIN_RUN_SQL, profile, title, approve)
+
+
+END_RUN_SQL: Final[LiteralString] = """
+update importers.run
+set state = $2, reason = $3, report = coalesce($4, report), approve = approve or $5, finished_at = now()
+where id = $1
+"""
+
+
+async def end_run(
+    conn: Connection,
+    run: int,
+    state: str,
+    *,
+    reason: Text | None = None,
+    reports: Sequence[EntityReport] | None = None,
+    approve: bool = False,
+) -> None:
+    """What became of a run, and why."""
+    kept = {"message": reason.message, "values": {k: str(v) for k, v in reason.values.items()}} if reason else None
+    await conn.execute(
+        END_RUN_SQL, run, state, kept, None if reports is None else [report.as_json() for report in reports], approve
+    )
+
+
+REPLACE_EARLIER_SQL: Final[LiteralString] = """
+update importers.run
+set state = case state when 'waiting' then 'superseded' else 'failed' end, finished_at = now(),
+    reason = case state when 'reading' then $3::jsonb end
+where profile = $1 and id < $2 and state in ('waiting', 'reading')
+"""
+
+
+async def replace_earlier(conn: Connection, profile: str, run: int) -> None:
+    """Earlier runs that still wait are superseded; those whose process died while reading are marked as failed."""
+    await conn.execute(REPLACE_EARLIER_SQL, profile, run, {"message": "The import was interrupted", "values": {}})
+
+
+async def stage(conn: Connection, run: int, record: str, rows: Iterable[GoodRow]) -> None:
+    """Copy valid rows to where they are compared."""
+    await conn.copy_records_to_table(
+        "staged_row",
+        schema_name="importers",
+        columns=("run", "record", "number", "external_id", "hash", "data", "grosze"),
+        records=[(run, record, row.number, row.external_id, row.hash, row.data, row.grosze) for row in rows],
+    )
+
+
+SET_ASIDE_SQL: Final[LiteralString] = """
+insert into importers.bad_row (run, record, number, external_id, reasons) values ($1, $2, $3, $4, $5)
+"""
+
+
+async def set_aside(conn: Connection, run: int, record: str, rows: Iterable[BadRow]) -> None:
+    """Keep wrong rows with their reasons."""
+    await conn.executemany(
+        SET_ASIDE_SQL,
+        [(run, record, row.number, row.external_id, [asdict(reason) for reason in row.reasons]) for row in rows],
+    )
+
+
+SET_ASIDE_TWICE_SQL: Final[LiteralString] = """
+with twice as (
+    select external_id from importers.staged_row where run = $1 and record = $2
+    group by external_id having count(*) > 1
+), taken as (
+    delete from importers.staged_row staged using twice
+    where staged.run = $1 and staged.record = $2 and staged.external_id = twice.external_id
+    returning staged.number, staged.external_id
+)
+insert into importers.bad_row (run, record, number, external_id, reasons)
+select $1, $2, number, external_id, $3::jsonb from taken
+"""
+
+
+async def set_aside_twice(conn: Connection, run: int, record: str, reason: Reason) -> None:
+    """Set aside every row whose key comes more than once: nobody knows which one is right."""
+    await conn.execute(SET_ASIDE_TWICE_SQL, run, record, [asdict(reason)])
+
+
+REFRESH_STATISTICS_SQL: Final[LiteralString] = "select importers.refresh_statistics()"
+NESTED_LOOPS_OFF_SQL: Final[LiteralString] = "set local enable_nestloop = off"
+NESTED_LOOPS_ON_SQL: Final[LiteralString] = "set local enable_nestloop = on"
+
+COMPARE_SQL: Final[LiteralString] = """
+insert into importers.difference (run, record, change, external_id, before, after, hash, grosze_before, grosze_after)
+select $2, $3,
+    case when mirror.external_id is null then 'new' when staged.external_id is null then 'missing' else 'changed' end,
+    external_id, mirror.data, staged.data::jsonb, staged.hash, mirror.grosze, staged.grosze
+from (select * from importers.staged_row where run = $2 and record = $3) staged
+full join (select * from importers.applied_row where profile = $1 and record = $3) mirror using (external_id)
+left join (select distinct external_id from importers.bad_row where run = $2 and record = $3) bad using (external_id)
+where staged.hash is distinct from mirror.hash and not (staged.external_id is null and bad.external_id is not null)
+order by staged.number, external_id
+"""
+
+COUNT_SQL: Final[LiteralString] = """
+select
+    staged.rows as staged, staged.grosze as staged_grosze, bad.rows as wrong,
+    count(*) filter (where change = 'new') as new,
+    count(*) filter (where change = 'changed') as changed,
+    count(*) filter (where change = 'missing') as missing,
+    coalesce(sum(grosze_after) filter (where change = 'new'), 0)::bigint as new_grosze,
+    coalesce(sum(grosze_before) filter (where change = 'changed'), 0)::bigint as before_grosze,
+    coalesce(sum(grosze_after) filter (where change = 'changed'), 0)::bigint as after_grosze,
+    coalesce(sum(grosze_before) filter (where change = 'missing'), 0)::bigint as missing_grosze
+from
+    (select count(*) as rows, coalesce(sum(grosze), 0)::bigint as grosze
+     from importers.staged_row where run = $1 and record = $2) staged
+    cross join (select count(*) as rows from importers.bad_row where run = $1 and record = $2) bad
+    left join importers.difference on run = $1 and record = $2
+group by staged.rows, staged.grosze, bad.rows
+"""
+
+COUNT_FIELDS_SQL: Final[LiteralString] = """
+select field, count(*) as rows
+from importers.difference
+cross join lateral jsonb_object_keys(before || after) as field
+where run = $1 and record = $2 and change = 'changed' and before -> field is distinct from after -> field
+group by field
+order by count(*) desc, field
+"""
+
+CLEAR_STAGED_SQL: Final[LiteralString] = "delete from importers.staged_row where run = $1"
+
+
+async def compare(conn: Connection, profile: str, run: int, record: str) -> EntityReport:
+    """Write down what differs between the staged rows and those applied before, and count it."""
+    await conn.execute(REFRESH_STATISTICS_SQL)
+    await conn.execute(NESTED_LOOPS_OFF_SQL)
+    await conn.execute(COMPARE_SQL, profile, run, record)
+    counted = await conn.fetchrow(COUNT_SQL, run, record)
+    await conn.execute(NESTED_LOOPS_ON_SQL)
+    assert counted is not None  # noqa: S101  (an aggregate always has a row)
+    fields = await conn.fetch(COUNT_FIELDS_SQL, run, record)
+    examples = await bad_rows(conn, run, record, 20)
+    return EntityReport(
+        record=record,
+        total=counted["staged"] + counted["wrong"],
+        new=counted["new"],
+        changed=counted["changed"],
+        same=counted["staged"] - counted["new"] - counted["changed"],
+        missing=counted["missing"],
+        wrong=counted["wrong"],
+        sums={
+            "source": counted["staged_grosze"],
+            "new": counted["new_grosze"],
+            "changed_before": counted["before_grosze"],
+            "changed_after": counted["after_grosze"],
+            "same": counted["staged_grosze"] - counted["new_grosze"] - counted["after_grosze"],
+            "missing": counted["missing_grosze"],
+        },
+        fields={row["field"]: row["rows"] for row in fields},
+        examples=tuple(examples),
+    )
+
+
+async def clear_staged(conn: Connection, run: int) -> None:
+    """The staged rows have done their work."""
+    await conn.execute(CLEAR_STAGED_SQL, run)
+
+
+DIFFERENCES_SQL: Final[LiteralString] = """
+select change, external_id, before, after from importers.difference where run = $1 and record = $2 order by id
+"""
+
+
+async def differences_of(conn: Connection, run: int, record: str) -> AsyncIterator[Difference]:
+    """Everything that differs, in the source's order, without holding it in memory."""
+    async for row in conn.cursor(DIFFERENCES_SQL, run, record, prefetch=1000):
+        yield Difference(row["change"], row["external_id"], row["before"], row["after"])
+
+
+REMEMBER_SQL: Final[LiteralString] = """
+insert into importers.applied_row (profile, record, external_id, hash, data, grosze, run)
+select $1, record, external_id, hash, after, grosze_after, run
+from importers.difference where run = $2 and record = $3 and change in ('new', 'changed')
+on conflict (profile, record, external_id)
+do update set hash = excluded.hash, data = excluded.data, grosze = excluded.grosze, run = excluded.run
+"""
+
+FORGET_SQL: Final[LiteralString] = """
+delete from importers.applied_row applied using importers.difference gone
+where gone.run = $2 and gone.record = $3 and gone.change = 'missing'
+    and applied.profile = $1 and applied.record = $3 and applied.external_id = gone.external_id
+"""
+
+
+async def remember(conn: Connection, profile: str, run: int, record: str) -> None:
+    """Bring the mirror to what was just applied."""
+    await conn.execute(NESTED_LOOPS_OFF_SQL)
+    await conn.execute(REMEMBER_SQL, profile, run, record)
+    await conn.execute(FORGET_SQL, profile, run, record)
+    await conn.execute(NESTED_LOOPS_ON_SQL)
+
+
+RUN_SQL: Final[LiteralString] = """
+select id, profile, title, state, approve, report, reason, actor, started_at, finished_at
+from importers.run where id = $1
+"""
+
+
+async def run_of(conn: Connection, run: int) -> Run | None:
+    """A run, or None."""
+    row = await conn.fetchrow(RUN_SQL, run)
+    return _run(row) if row else None
+
+
+def _run(row: Row) -> Run:
+    reason = row["reason"]
+    return Run(
+        id=row["id"],
+        profile=row["profile"],
+        title=row["title"],
+        state=row["state"],
+        approve=row["approve"],
+        reports=tuple(EntityReport.of_json(report) for report in row["report"]),
+        reason=Text(reason["message"], reason["values"]) if reason else None,
+        actor=row["actor"],
+        started_at=row["started_at"],
+        finished_at=row["finished_at"],
+    )
+
+
+BAD_ROWS_SQL: Final[LiteralString] = """
+select number, external_id, reasons from importers.bad_row where run = $1 and record = $2 order by number limit $3
+"""
+
+
+async def bad_rows(conn: Connection, run: int, record: str, limit: int) -> list[BadRow]:
+    """The first rows that were set aside."""
+    return [bad_row(row) for row in await conn.fetch(BAD_ROWS_SQL, run, record, limit)]
+
+
+def bad_row(row: Row) -> BadRow:
+    """A wrong row from its columns number, external_id and reasons."""
+    return BadRow(row["number"], row["external_id"], tuple(Reason(**reason) for reason in row["reasons"]))
+
+
+PAGE: Final = 50
+
+DIFFERENCES_PAGE_SQL: Final[LiteralString] = """
+select id, record, change, external_id, before, after
+from importers.difference where run = $1 and change = $2 and id > $3 order by id limit $4
+"""
+
+BAD_ROWS_PAGE_SQL: Final[LiteralString] = """
+select id, record, number, external_id, reasons
+from importers.bad_row where run = $1 and id > $2 order by id limit $3
+"""
+
+
+async def differences_page(conn: Connection, run: int, change: str, after: int) -> Sequence[Row]:
+    """Differences of one kind (new, changed, missing) from the id ``after`` on: a page and one row more."""
+    return await conn.fetch(DIFFERENCES_PAGE_SQL, run, change, after, PAGE + 1)
+
+
+async def bad_rows_page(conn: Connection, run: int, after: int) -> Sequence[Row]:
+    """Rows that were set aside, from the id ``after`` on: a page and one row more."""
+    return await conn.fetch(BAD_ROWS_PAGE_SQL, run, after, PAGE + 1)
+
+
+LAST_APPLIED_SQL: Final[LiteralString] = """
+select profile, title, started_at from importers.run where state = 'applied' order by started_at desc limit 1
+"""
+
+
+class AppliedRuns:
+    """The port Freshness, answered from the runs."""
+
+    async def last(self, conn: Connection) -> LastImport | None:
+        """The newest applied import."""
+        row = await conn.fetchrow(LAST_APPLIED_SQL)
+        return LastImport(row["profile"], row["title"], row["started_at"]) if row else None

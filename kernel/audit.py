@@ -24,11 +24,11 @@ _MONEY_FACT: Final = re.compile(r"-?[0-9]+[.][0-9]{2}")
 _DATE_FACT: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _ABSENT: Final = "—"
 
-_known: set[str] = set()
+_known: dict[str, Verb] = {}
 
 
-def know(verbs: Iterable[str]) -> None:
-    """Let these verbs be written; called once with the registry's verbs when a process starts."""
+def know(verbs: Mapping[str, Verb]) -> None:
+    """Let these verbs be written and read; called with the registry's verbs when a process starts."""
     _known.update(verbs)
 
 
@@ -126,9 +126,9 @@ def entry_of(row: Row) -> Entry:
     )
 
 
-def sentence(entry: Entry, verbs: Mapping[str, Verb]) -> Text:
+def sentence(entry: Entry) -> Text:
     """What happened, readable: the verb's sentence filled with the facts; the bare verb when its plugin is off."""
-    verb = verbs.get(entry.verb)
+    verb = _known.get(entry.verb)
     if verb is None:
         return Text(entry.verb)
     forms = verb.sentence.message + (verb.sentence.plural or "")

@@ -19,12 +19,12 @@ from typing import TYPE_CHECKING, Any, Final, LiteralString
 import asyncpg
 import structlog
 
-from kernel import settings
 from kernel.audit import audit
 from kernel.db.connection import Connection
 from kernel.db.pool import DatabaseUnavailable, Stamp
 from kernel.i18n import _, speaking
 from kernel.plugin.contracts import Job, Verb
+from kernel.settings import CHANNEL, forget, fresh, organisation
 
 if TYPE_CHECKING:
     from pgqueuer.adapters.persistence.queries import Queries
@@ -276,10 +276,10 @@ class Worker:
 
     async def run(self) -> None:
         """Work until ``stop`` is called."""
-        from kernel import mail  # which enqueues, and so imports this module
+        from kernel.mail import Transport, use  # mail enqueues, and so imports this module
 
-        transport = mail.Transport(self._config.mail)
-        mail.use(transport)
+        transport = Transport(self._config.mail)
+        use(transport)
         work = asyncio.ensure_future(asyncio.gather(*(self._serve(site) for site in self._sites)))
         try:
             await asyncio.shield(work)
@@ -311,9 +311,9 @@ class Worker:
                 manager.register_executor(job.kind, _executor(site, job, self._out_of_time, self._pause))
 
             def changed(*notification: object) -> None:
-                settings.forget(site)
+                forget(site)
 
-            await connection.add_listener(settings.CHANNEL, changed)
+            await connection.add_listener(CHANNEL, changed)
             for companion in (self._stop_with(manager.shutdown), self._plan(site)):
                 ending.push_async_callback(_ended, asyncio.create_task(companion))
             await manager.run(
@@ -379,10 +379,10 @@ def _executor(site: Site, job: Job, out_of_time: asyncio.Event, pause: Callable[
     from pgqueuer.domain.errors import RetryRequested
 
     async def handle(queued: QueuedJob) -> None:
-        await settings.fresh(site)
+        await fresh(site)
         with (
             structlog.contextvars.bound_contextvars(site=site.name, job=job.kind, job_id=queued.id),
-            speaking(settings.organisation(site).language),
+            speaking(organisation(site).language),
         ):
             await job.handler(site, json.loads(queued.payload or b"{}"))
 

@@ -215,7 +215,7 @@ def use(transport: Transport | None) -> None:
 
 
 async def send_letter(site: Site, payload: Mapping[str, Any]) -> None:
-    """Send one letter of the outbox. A refusal for good is only logged; any other failure is raised, for another try."""
+    """Send one letter of the outbox. A refusal for good is only logged; other failures are raised, for another try."""
     import aiosmtplib
 
     letter = int(payload["mail"])

@@ -10,11 +10,11 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Annotated, Any, Final, LiteralString, TypeVar, cast
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, LiteralString, TypeVar, cast
 from weakref import WeakKeyDictionary
 
 import structlog
-from pydantic import AfterValidator, BaseModel, Field, StringConstraints, ValidationError
+from pydantic import AfterValidator, BaseModel, Field, SecretStr, StringConstraints, ValidationError
 from pydantic_core import PydanticCustomError
 
 from kernel.audit import audit
@@ -57,12 +57,6 @@ def _is_nip(value: str) -> str:
     return digits
 
 
-def _is_language(value: str) -> str:
-    if value not in LANGUAGES:
-        raise PydanticCustomError("language", "Choose one of the languages")
-    return value
-
-
 Line = Annotated[str, StringConstraints(strip_whitespace=True, max_length=120)]
 """One line of text of a setting."""
 
@@ -75,10 +69,13 @@ class OrganisationSettings(BaseModel):
     street: Line = Field("", title="Street and number")
     city: Line = Field("", title="Postal code and town")
     nip: Annotated[str, AfterValidator(_is_nip)] = Field("", title="NIP")
-    email: Line = Field("", title="E-mail")
+    email: Line = Field("", title="E-mail", json_schema_extra={"input": "email"})
     phone: Line = Field("", title="Telephone")
-    language: Annotated[str, AfterValidator(_is_language)] = Field(
-        "pl", title="Language", description="For visitors who have not chosen one, and for letters: pl or en."
+    language: Literal["pl", "en"] = Field(
+        "pl",
+        title="Language",
+        description="For letters and for visitors who have not chosen one.",
+        json_schema_extra={"options": {**LANGUAGES}},
     )
 
     @property
@@ -154,8 +151,8 @@ async def save(site: Site, conn: Connection, plugin: str, model: BaseModel) -> N
     """Keep a plugin's settings, audited with what changed, in the caller's transaction."""
     global _changed_at
     row = await conn.fetchrow(ONE_SQL, plugin)
-    before = _made(site, type(model), plugin, row["value"] if row else {}).model_dump(mode="json")
-    after = model.model_dump(mode="json")
+    old = _made(site, type(model), plugin, row["value"] if row else {})
+    before, after = _plain(old), _plain(model)
     changed = sorted(name for name, value in after.items() if before.get(name) != value)
     if not changed:
         return
@@ -166,11 +163,21 @@ async def save(site: Site, conn: Connection, plugin: str, model: BaseModel) -> N
         subject=plugin,
         plugin=plugin,
         fields=changed,
-        before={name: before.get(name) for name in changed},
-        after={name: after[name] for name in changed},
+        before=old.model_dump(mode="json", include=set(changed)),
+        after=model.model_dump(mode="json", include=set(changed)),
     )
     await conn.execute(ANNOUNCE_SQL, plugin)
     _changed_at = time.monotonic()
+
+
+def _plain(model: BaseModel) -> dict[str, Any]:
+    """What the database keeps; unlike what the history shows, secrets are readable in it."""
+    secrets = {
+        name: value.get_secret_value()
+        for name in type(model).model_fields
+        if isinstance(value := getattr(model, name), SecretStr)
+    }
+    return {**model.model_dump(mode="json"), **secrets}
 
 
 def _made(site: Site, model: type[_M], plugin: str, stored: Mapping[str, Any]) -> _M:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import types
 from contextlib import suppress
 
@@ -9,7 +10,6 @@ import pytest
 from pydantic import BaseModel, ValidationError
 
 from kernel import Money, Plugin
-from kernel.audit import know
 from kernel.db.pool import Database, Stamp
 from kernel.settings import (
     OrganisationSettings,
@@ -32,11 +32,6 @@ rules = types.ModuleType("rules")
 rules.plugin = Plugin(api=1, settings=Rules)  # type: ignore[attr-defined]
 
 pytestmark = pytest.mark.ebok(plugins=[], modules={"rules": rules})
-
-
-@pytest.fixture(autouse=True)
-def own_verb() -> None:
-    know(["kernel.settings_changed"])
 
 
 async def change(site: Site, plugin: str, model: BaseModel) -> None:
@@ -90,8 +85,7 @@ async def test_what_is_in_memory_costs_no_query_and_a_notification_ends_it(site:
     try:
         await change(site, "kernel", OrganisationSettings(name="First"))
         await load(other)
-        from kernel import settings
-
+        settings = sys.modules["kernel.settings"]
         settings._changed_at = float("-inf")  # as in a process that changed nothing itself
         before = other.db.statements
         await fresh(other)

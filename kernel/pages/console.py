@@ -1,0 +1,114 @@
+"""The console's shell: the first page with the work that waits, search, and the page of one customer."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Annotated, Final
+
+from aiohttp import web
+from pydantic import BaseModel, StringConstraints
+
+from kernel.audit import history_of_customer, sentence
+from kernel.i18n import _, ngettext
+from kernel.jobs import failed_count
+from kernel.people.store import customer as find_customer
+from kernel.plugin.contracts import Nav, QueueItem, Route, SearchHit
+from kernel.plugin.permissions import STAFF, Permission
+from kernel.web.contributions import Gathered, dashboard_cards, found, queue, slot, tabs
+from kernel.web.request import ACTOR, CONN, not_found
+from kernel.web.routing import redirect, url
+
+RIGHT: Final = "kernel.console"
+CUSTOMER_RIGHT: Final = "kernel.customer"
+CUSTOMER_ACTIONS: Final = "kernel.customer.actions"
+"""The slot for actions of plugins on the page of one customer."""
+HISTORY: Final = 30
+STATUSES: Final = {"active": _("active"), "closed": _("closed"), "deceased": _("deceased")}
+KINDS: Final = {"person": _("person"), "company": _("company")}
+
+
+class SearchQuery(BaseModel):
+    """What is looked for."""
+
+    q: Annotated[str, StringConstraints(strip_whitespace=True, max_length=200)] = ""
+
+
+def permissions() -> Iterable[Permission]:
+    """The rights of the office as such."""
+    yield Permission(RIGHT, _("Use the console"), STAFF)
+    yield Permission(CUSTOMER_RIGHT, _("Open the page of a customer"), STAFF)
+
+
+def navigation() -> Iterable[Nav]:
+    """The console's first place."""
+    yield Nav(_("Desk"), "kernel.console", order=0, icon="home")
+
+
+def routes() -> Iterable[Route]:
+    """The console, its search, and the customer's page."""
+    yield Route("GET", "/admin", lead_in, RIGHT, "kernel.console.short")
+    yield Route("GET", "/admin/", show_desk, RIGHT, "kernel.console", template="kernel/pages/desk.html")
+    yield Route(
+        "GET",
+        "/admin/search",
+        search,
+        RIGHT,
+        "kernel.search",
+        query=SearchQuery,
+        template="kernel/pages/search.html",
+    )
+    yield Route(
+        "GET",
+        r"/admin/customers/{customer:\d+}",
+        show_customer,
+        CUSTOMER_RIGHT,
+        "kernel.customer",
+        template="kernel/pages/customer.html",
+    )
+
+
+async def lead_in(request: web.Request) -> web.Response:
+    """The address without its slash."""
+    return redirect(request, "kernel.console")
+
+
+async def show_desk(request: web.Request) -> object:
+    """Work that waits, then what plugins tell."""
+    waiting = await queue(request)
+    return {
+        "queue": [*waiting.items, *await _failed_jobs(request)],
+        "unavailable": waiting.unavailable,
+        "cards": await dashboard_cards(request),
+    }
+
+
+async def _failed_jobs(request: web.Request) -> list[QueueItem]:
+    count = await failed_count(request[CONN]) if request[ACTOR].may("kernel.jobs") else 0
+    label = ngettext("{count} failed job", "{count} failed jobs", count)
+    return [QueueItem(label, count, url(request, "kernel.jobs"))] if count else []
+
+
+async def search(request: web.Request, query: SearchQuery) -> object:
+    """Everything found, the weightiest first, by kind."""
+    gathered: Gathered[SearchHit] = await found(request, query.q) if query.q else Gathered((), ())
+    groups: dict[str, list[SearchHit]] = {}
+    for hit in gathered:
+        groups.setdefault(str(hit.kind), []).append(hit)
+    return {"q": query.q, "groups": groups, "unavailable": gathered.unavailable}
+
+
+async def show_customer(request: web.Request) -> object:
+    """Facts left, the newest history right, the parts of plugins between."""
+    customer = int(request.match_info["customer"])
+    person = await find_customer(request[CONN], customer)
+    if person is None:
+        raise not_found()
+    parts = await tabs(request, customer)
+    return {
+        "customer": person,
+        "status": STATUSES[person.status],
+        "kind": KINDS[person.kind],
+        "tabs": parts,
+        "customer_actions": await slot(request, CUSTOMER_ACTIONS),
+        "history": [(entry, sentence(entry)) for entry in await history_of_customer(request[CONN], customer, HISTORY)],
+    }

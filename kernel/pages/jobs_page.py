@@ -31,7 +31,7 @@ LETTERS: Final = Listing(
     select=LETTERS_SQL,
     columns=(
         Column("created_at", _("Written"), kind="moment", sort="id"),
-        Column("recipient", _("To")),
+        Column("recipient", _("Recipient")),
         Column("subject", _("Subject")),
         Column("state", _("State"), kind="badge", badges=STATES),
         Column("attempts", _("Tries"), kind="number"),
@@ -39,7 +39,7 @@ LETTERS: Final = Listing(
     ),
     order="-created_at",
     filters=(
-        Filter("recipient", _("To"), "recipient = {0}"),
+        Filter("recipient", _("Recipient"), "recipient = {0}"),
         Filter(
             "state",
             _("State"),

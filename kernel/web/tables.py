@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from datetime import date, datetime
 from decimal import Decimal
 from enum import Enum
+from itertools import product
 from typing import Any, Final, Literal, LiteralString, cast
 from urllib.parse import urlencode
 
@@ -121,34 +122,31 @@ class Listing:
     title_of: str = ""
 
     def statements(self) -> Iterable[LiteralString]:
-        """Every statement that the list can send: each sorting, direction and way of paging, with each filter alone,
-        all of them, and none (conditions are joined by «and», so other combinations are made of the same parts).
+        """Every statement that the list can send: each sorting, up and down, from the start and onward, with each
+        filter alone, all of them, and none (conditions are joined by «and»: other combinations have the same parts).
         """
         alone = [(one,) for one in self.filters]
         chosen = [(), *alone, *([self.filters] if len(self.filters) > 1 else [])]
         for column in self.columns:
-            for descending in (False, True):
-                for filters in chosen:
-                    for direction in ("first", "after", "before"):
-                        if column.sort is not None:
-                            yield self.statement(column.sort, filters, direction, descending=descending)
+            if column.sort is not None:
+                for filters, upward, onward in product(chosen, (True, False), (False, True)):
+                    yield self.statement(column.sort, filters, upward=upward, onward=onward)
 
-    def statement(
-        self, sort: LiteralString, filters: Sequence[Filter], direction: Direction, *, descending: bool
-    ) -> LiteralString:
-        """One page. Its arguments: the select's own, the filters' values, the sort value and key of the last row
-        (unless ``first``), and the number of rows.
+    def statement(self, sort: LiteralString, filters: Sequence[Filter], *, upward: bool, onward: bool) -> LiteralString:
+        """One page, ascending (``upward``) or descending, from the start or (``onward``) after a known row.
+
+        Its arguments: the select's own, the filters' values, the sort value and key of the known row, how many rows.
         """
         place = self.arguments
         conditions: list[LiteralString] = []
         for one in filters:
             conditions.append(one.where.format(_PLACES[place]))
             place += 1
-        forward: LiteralString = "<" if descending != (direction == "before") else ">"
-        if direction != "first":
-            conditions.append(f"({sort}, {self.key}) {forward} ({_PLACES[place]}, {_PLACES[place + 1]})")
+        if onward:
+            beyond: LiteralString = ">" if upward else "<"
+            conditions.append(f"({sort}, {self.key}) {beyond} ({_PLACES[place]}, {_PLACES[place + 1]})")
             place += 2
-        way: LiteralString = "desc" if forward == "<" else "asc"
+        way: LiteralString = "asc" if upward else "desc"
         where: LiteralString = " where " + " and ".join(conditions) if conditions else ""
         return (  # literals only, which the type checker proves
             f"select *, {sort} as sorted_by from ({self.select}) as listing{where}"  # noqa: S608
@@ -255,7 +253,8 @@ class _Asked:
     ) -> Sequence[Row]:
         """At most ``limit`` rows in the order that they are shown in."""
         sort = cast(LiteralString, self.column.sort)
-        statement = self.listing.statement(sort, self.active, direction, descending=self.descending)
+        upward = self.descending == (direction == "before")
+        statement = self.listing.statement(sort, self.active, upward=upward, onward=last is not None)
         try:
             rows = await conn.fetch(statement, *self.args, *self.values, *(last or ()), limit)
         except asyncpg.DataError as error:

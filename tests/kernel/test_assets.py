@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gzip
 import re
 
 import pytest
@@ -58,21 +57,25 @@ async def test_texts_travel_compressed(office: Office) -> None:
     answer = await client.get("/static/kernel/app.css", headers={"Accept-Encoding": "gzip"})
     assert answer.headers.get("Content-Encoding") == "gzip"
     assert answer.headers["Vary"] == "Accept-Encoding"
-    body = answer.body if isinstance(answer.body, bytes) else b""
-    assert b"@layer" in (gzip.decompress(body) if body.startswith(b"\x1f\x8b") else body)
+    assert "@layer" in answer.text
 
 
-@pytest.mark.parametrize(
-    "path",
-    ["/static/", "/static/kernel", "/static/kernel/", "/static/kernel/../app.py", "/static/kernel/%2e%2e/app.py",
-     "/static/kernel//app.css", "/static/kernel/css", "/static/none/app.css", "/static/kernel/app.css/"],
-)  # fmt: skip
-async def test_nothing_else_can_be_reached(office: Office, path: str) -> None:
+async def test_nothing_else_can_be_reached(office: Office) -> None:
     client = await office.visitor()
-    assert (await client.get(path)).status == 404
+    for path in (
+        "",
+        "kernel",
+        "kernel/",
+        "kernel/../app.py",
+        "kernel/%2e%2e/app.py",
+        "kernel//app.css",
+        "kernel/css",
+        "x/app.css",
+    ):
+        assert (await client.get(f"/static/{path}")).status == 404, path
 
 
-async def test_every_icon_that_templates_name_is_drawn(registry: Registry) -> None:
+def test_every_icon_that_templates_name_is_drawn(registry: Registry) -> None:
     sprite = collect(registry.plugins, load_theme("default")).found["kernel/icons.svg"].body.decode()
     drawn = set(re.findall(r'<symbol id="([a-z-]+)"', sprite))
     named: set[str] = {nav.icon for nav in registry.navigation}

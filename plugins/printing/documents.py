@@ -286,7 +286,7 @@ def _facts(sheet: Sheet) -> list[tuple[Text, str]]:
     if sheet.count > 1:
         place = _("{number} of {count}", number=sheet.number, count=sheet.count)
         total = _("{place}, {total} together", place=place, total=sheet.total) if sheet.total else place
-        rows.append((_("Order"), str(total)))
+        rows.append((_("This order"), str(total)))
     return rows
 
 

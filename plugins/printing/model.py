@@ -48,8 +48,9 @@ class OrderKind(StrEnum):
 class PaymentOrder:
     """One order to pay: what is printed on the form, shown on the page and told to the bank's application.
 
-    ``amount`` None leaves the figure to the payer. ``payee_account`` is an NRB of 26 digits. Addresses are one line
-    each, as on an envelope without the name. ``payee_nip`` is empty for a payee who has none.
+    ``amount`` None leaves the figure to the payer. ``payee_account`` is an NRB of 26 digits; ValueError when it is not:
+    money cannot be sent to it. Addresses are one line each, as on an envelope without the name. ``payee_nip`` is empty
+    for a payee who has none.
     """
 
     payee_name: str
@@ -63,6 +64,10 @@ class PaymentOrder:
     customer_no: str
     reference: str = ""
     payee_nip: str = ""
+
+    def __post_init__(self) -> None:
+        if normalise_nrb(self.payee_account) != self.payee_account:
+            raise ValueError("an account number is kept as 26 digits")
 
     @property
     def payee_lines(self) -> tuple[str, str]:
@@ -89,8 +94,9 @@ class PaymentOrder:
         """
         amount = self.amount if self.amount and self.amount <= LARGEST_IN_QR else Money(0)
         title = _identified(_qr_text(self.title), map(_qr_text, self._identifiers), width=_QR_TITLE, lines=1)
+        nip = re.sub(r"[\s\-]", "", self.payee_nip)
         fields = (
-            self.payee_nip if re.fullmatch("[0-9]{10}", self.payee_nip) else "",
+            nip if re.fullmatch("[0-9]{10}", nip) else "",
             "PL",
             self.payee_account,
             f"{amount.grosze:06d}",

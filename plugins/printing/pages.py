@@ -31,7 +31,7 @@ from kernel import (
 from plugins.payments import Ledger, Payee
 from plugins.printing import store
 from plugins.printing.documents import payment_order_pdf, qr_advice, qr_svg
-from plugins.printing.model import LARGEST_PRINTED, OrderKind, PaymentOrder, Sheet, format_nrb
+from plugins.printing.model import LARGEST_PRINTED, OrderKind, PaymentOrder, Sheet, format_nrb, normalise_nrb
 
 
 def _none_if_empty(value: object) -> object:
@@ -44,6 +44,13 @@ def _printable_amount(amount: Money | None) -> Money | None:
     return amount
 
 
+def _account_no(text: str) -> str:
+    try:
+        return normalise_nrb(text) if text else ""
+    except ValueError:
+        raise PydanticCustomError("nrb", "This is not a valid account number") from None
+
+
 class Choice(BaseModel):
     """What order is wanted.
 
@@ -54,7 +61,7 @@ class Choice(BaseModel):
     amount: Annotated[PositiveMoney | None, BeforeValidator(_none_if_empty), AfterValidator(_printable_amount)] = None
     blank: bool = False
     kind: Literal[OrderKind.TRANSFER, OrderKind.CASH] = OrderKind.TRANSFER
-    account: str = ""
+    account: Annotated[str, AfterValidator(_account_no)] = ""
 
 
 @dataclass(frozen=True, slots=True)

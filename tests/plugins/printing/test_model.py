@@ -74,6 +74,12 @@ def test_an_account_number_is_shown_in_groups() -> None:
     assert has_right_check_digits("61109010140000071219812874")
 
 
+def test_no_order_is_made_for_a_wrong_account() -> None:
+    for wrong in (NRB.replace("4711", "4712"), f"PL{NRB}", ""):
+        with pytest.raises(ValueError, match="account number"):
+            order(payee_account=wrong)
+
+
 @given(st.integers(0, 25), st.integers(1, 9))
 def test_one_wrong_digit_is_always_found(at: int, step: int) -> None:
     wrong = NRB[:at] + str((int(NRB[at]) + step) % 10) + NRB[at + 1 :]

@@ -185,7 +185,10 @@ async def test_an_order_for_each_payee_account(payer: Visitor) -> None:
     assert "1 z 2, razem 300,00 zł" in text_in(pdf)
     reference = await made_by(payer, {"account": OTHER_NRB})
     assert code_in((await payer.get(f"/payment-order/{reference}.pdf")).content)[0][2] == OTHER_NRB
-    assert (await payer.get("/payment-order.pdf?account=" + "2" * 26)).status == 404
+    spaced = await pdf_of(payer, account="PL 61 1090 1014 0000 0712 1981 2874")
+    assert [fields[3] for fields in code_in(spaced)] == ["020000"]
+    assert (await payer.get("/payment-order.pdf?account=" + "2" * 26)).status == 422
+    assert (await payer.get("/payment-order.pdf?account=07109010140000000000000001")).status == 404
 
 
 async def test_nothing_to_pay_leaves_the_amount_free(payer: Visitor) -> None:

@@ -1,0 +1,42 @@
+"""From the ledger to the bank: what is charged stands on the order, and a payment lowers the next one."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime
+
+import pypdfium2
+import pytest
+import zxingcpp
+
+from kernel import Role
+from kernel.settings import save
+from kernel.testing import Office, Visitor
+from plugins.payments.settings import Settings
+from tests.plugins.payments.ledger import Book, acting
+
+pytestmark = pytest.mark.ebok(plugins=["payments", "printing"])
+
+NRB = "29101010100012345600004711"
+
+
+async def code_of(visitor: Visitor) -> list[str]:
+    answer = await visitor.get("/payment-order.pdf")
+    assert answer.status == 200
+    page = pypdfium2.PdfDocument(answer.content)[0]
+    return zxingcpp.read_barcodes(page.render(scale=3).to_pil())[0].text.split("|")
+
+
+async def test_the_order_follows_the_ledger(office: Office) -> None:
+    office.site.clock.move_to(datetime(2026, 11, 24, 12, tzinfo=UTC))
+    payee = Settings.model_validate({"account_no": NRB, "payee_name": "SM Przykład", "payee_nip": "123-456-32-18"})
+    async with acting(office.site) as conn:
+        await save(office.site, conn, "payments", payee)
+        book = await Book.opened(conn)
+        await book.post(book.charge(3762, date(2026, 11, 20)))
+    visitor = await office.visitor(Role.CUSTOMER, book.customer)
+    assert (await code_of(visitor))[:6] == ["1234563218", "PL", NRB, "003762", "SM Przykład", "Opłaty 4711"]
+    async with acting(office.site) as conn:
+        book.conn = conn
+        await book.post(book.payment(2000, date(2026, 11, 23)))
+    assert (await code_of(visitor))[3] == "001762"
+    assert "17,62" in (await visitor.get("/payment-order")).text

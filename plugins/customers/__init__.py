@@ -6,6 +6,7 @@ from kernel import (
     ACTOR,
     CONN,
     STAFF,
+    Card,
     Demo,
     Nav,
     Permission,
@@ -70,19 +71,19 @@ def register_demo() -> Iterable[Demo]:
 async def customer_tabs(request: Request, customer: int) -> Sequence[Tab]:
     if not request[ACTOR].may("customers.view"):
         return ()
-    found = await store.customer(request[CONN], customer)
-    if found is None:
+    points = [
+        {"id": point["id"], "code": point["code"], "kind": point["kind"], "address": pages.address(point)}
+        for point in await store.points(request[CONN], customer)
+    ]
+    data = {"customer": customer, "points": points, "may_change": request[ACTOR].may("customers.change")}
+    return [Tab("customers.points", _("Service points"), "customers/points.html", data, 30)]
+
+
+@hookimpl
+async def page_slot(request: Request, name: str) -> Sequence[Card]:
+    if name != "kernel.customer.actions" or not request[ACTOR].may("customers.change"):
         return ()
-    data = {
-        "customer": found,
-        "status": pages.STATUSES[found["status"]],
-        "kind": dict(pages.KINDS)[found["kind"]],
-        "points": await store.points(request[CONN], customer),
-        "address": pages.address,
-        "may_change": request[ACTOR].may("customers.change"),
-        "may_remove": request[ACTOR].may("customers.remove"),
-    }
-    return [Tab("customers.facts", _("Data"), "customers/tab.html", data, 10)]
+    return [Card(_("Change the data"), "customers/actions.html", {"customer": int(request.match_info["customer"])}, 50)]
 
 
 @hookimpl

@@ -147,9 +147,9 @@ async def _batches(conn: Connection, record: Record, profile: str, run: int, *, 
     valid = record.model.model_validate
     async for row in store.differences_of(conn, run, record.name):
         match row.change:
-            case "new":
+            case "new" if row.before is None:
                 new.append(SourceRow(row.external_id, valid(row.after)))
-            case "changed":
+            case "new" | "changed":
                 changed.append(SourceChange(row.external_id, valid(row.before), valid(row.after)))
             case _:
                 missing.append(SourceRow(row.external_id, valid(row.before)))

@@ -30,7 +30,10 @@ class Run:
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """A row that a run adds, changes or no longer finds; ``before`` and ``after`` are the record's fields."""
+    """A row that a run adds, changes or no longer finds; ``before`` and ``after`` are the record's fields.
+
+    A new row with a ``before`` was gone and has come back.
+    """
 
     change: str
     external_id: str
@@ -143,12 +146,19 @@ NESTED_LOOPS_ON_SQL: Final[LiteralString] = "set local enable_nestloop = on"
 COMPARE_SQL: Final[LiteralString] = """
 insert into importers.difference (run, record, change, external_id, before, after, hash, grosze_before, grosze_after)
 select $2, $3,
-    case when mirror.external_id is null then 'new' when staged.external_id is null then 'missing' else 'changed' end,
+    case
+        when mirror.external_id is null or mirror.gone then 'new'
+        when staged.external_id is null then 'missing'
+        else 'changed'
+    end,
     external_id, mirror.data, staged.data::jsonb, staged.hash, mirror.grosze, staged.grosze
 from (select * from importers.staged_row where run = $2 and record = $3) staged
 full join (select * from importers.applied_row where profile = $1 and record = $3) mirror using (external_id)
 left join (select distinct external_id from importers.bad_row where run = $2 and record = $3) bad using (external_id)
-where staged.hash is distinct from mirror.hash and not (staged.external_id is null and bad.external_id is not null)
+where case
+        when staged.external_id is null then not mirror.gone and bad.external_id is null
+        else staged.hash is distinct from mirror.hash or mirror.gone
+    end
 order by staged.number, external_id
 """
 
@@ -234,13 +244,14 @@ insert into importers.applied_row (profile, record, external_id, hash, data, gro
 select $1, record, external_id, hash, after, grosze_after, run
 from importers.difference where run = $2 and record = $3 and change in ('new', 'changed')
 on conflict (profile, record, external_id)
-do update set hash = excluded.hash, data = excluded.data, grosze = excluded.grosze, run = excluded.run
+do update set hash = excluded.hash, data = excluded.data, grosze = excluded.grosze, gone = false, run = excluded.run
 """
 
-FORGET_SQL: Final[LiteralString] = """
-delete from importers.applied_row applied using importers.difference gone
-where gone.run = $2 and gone.record = $3 and gone.change = 'missing'
-    and applied.profile = $1 and applied.record = $3 and applied.external_id = gone.external_id
+MARK_GONE_SQL: Final[LiteralString] = """
+update importers.applied_row applied set gone = true, run = missing.run
+from importers.difference missing
+where missing.run = $2 and missing.record = $3 and missing.change = 'missing'
+    and applied.profile = $1 and applied.record = $3 and applied.external_id = missing.external_id
 """
 
 
@@ -248,7 +259,7 @@ async def remember(conn: Connection, profile: str, run: int, record: str) -> Non
     """Bring the mirror to what was just applied."""
     await conn.execute(NESTED_LOOPS_OFF_SQL)
     await conn.execute(REMEMBER_SQL, profile, run, record)
-    await conn.execute(FORGET_SQL, profile, run, record)
+    await conn.execute(MARK_GONE_SQL, profile, run, record)
     await conn.execute(NESTED_LOOPS_ON_SQL)
 
 

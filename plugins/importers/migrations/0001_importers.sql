@@ -27,6 +27,8 @@ create table importers.applied_row (
     hash bytea not null,
     data jsonb not null,
     grosze bigint not null,
+    -- No longer in the source; kept, because a row that comes back continues what was booked for it.
+    gone boolean not null default false,
     run bigint not null references importers.run,
     primary key (profile, record, external_id)
 );

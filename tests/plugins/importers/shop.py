@@ -58,7 +58,7 @@ async def apply(conn: Connection, batch: Batch) -> None:
         assert row.external_id not in APPLIED
         _keep(row.external_id, row.data)
     for change in batch.changed:
-        assert APPLIED[change.external_id] == change.before
+        assert APPLIED.get(change.external_id) in (change.before, None), "None: it was gone and has come back"
         _keep(change.external_id, change.after)
     for row in batch.missing:
         assert APPLIED.pop(row.external_id) == row.data

@@ -97,7 +97,7 @@ async def test_new_changed_same_missing_wrong(site: Site, profile: Profile, conn
     assert shop.APPLIED["4"].amount == Money(1250), "a wrong row keeps what was applied before"
     assert "5" not in shop.APPLIED
     assert shop.APPLIED["2"].amount == Money(9999)
-    assert await count(conn) == (5, 5 + 4, 0)
+    assert await count(conn) == (6, 5 + 4, 0)
 
 
 async def test_the_same_again_writes_nothing(site: Site, profile: Profile, conn: Connection) -> None:

@@ -1,0 +1,197 @@
+"""The sample shop from end to end: its profile, customers and charges, and what happens when the source changes."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shutil
+import sqlite3
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from kernel import Connection, Money, Site
+from plugins.importers import commands
+from plugins.payments import Ledger
+
+pytestmark = pytest.mark.ebok(plugins=["customers", "payments", "importers", "sqlite", "csv"])
+
+ROOT = Path(__file__).parents[3]
+EXAMPLE = ROOT / "docs" / "examples" / "chinook.toml"
+DATA = ROOT / "tests" / "data" / "chinook" / "Chinook_Sqlite.sqlite"
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> Path:
+    """A copy of the database that a test may change, with the example's profile beside it."""
+    shutil.copy(DATA, tmp_path / "shop.sqlite")
+    text = EXAMPLE.read_text(encoding="utf-8")
+    (tmp_path / "chinook.toml").write_text(
+        text.replace("../../tests/data/chinook/Chinook_Sqlite.sqlite", "shop.sqlite")
+    )
+    return tmp_path / "shop.sqlite"
+
+
+def change(source: Path, *statements: str) -> None:
+    with sqlite3.connect(source) as connection:
+        for statement in statements:
+            connection.execute(statement)
+    connection.close()
+
+
+async def ebok(site: Site, capsys: pytest.CaptureFixture[str], what: str, profile: Path, **options: bool) -> Any:
+    """Run ``ebok import what``; the exit code and what it printed as JSON."""
+    arguments = argparse.Namespace(profile=profile, json=True, **({"dry_run": False, "approve": False} | options))
+    code = await (commands.check if what == "check" else commands.run)(site, arguments)
+    printed = capsys.readouterr()
+    return code, json.loads(printed.out) if printed.out else printed.err
+
+
+def counts(data: Any) -> list[tuple[int, int, int, int, int]]:
+    return [
+        tuple(entity[kind] for kind in ("new", "changed", "same", "missing", "wrong")) for entity in data["entities"]
+    ]
+
+
+async def position(site: Site, conn: Connection, customer_no: str) -> Any:
+    customer = await conn.fetchval("select id from kernel.customer where customer_no = $1", customer_no)
+    return await site.service(Ledger).position(conn, customer, site.clock.today())
+
+
+async def test_the_whole_story(site: Site, conn: Connection, capsys: pytest.CaptureFixture[str]) -> None:
+    code, data = await ebok(site, capsys, "check", EXAMPLE)
+    assert (code, data["state"], counts(data)) == (0, "checked", [(59, 0, 0, 0, 0), (412, 0, 0, 0, 0)])
+    assert await conn.fetchval("select count(*) from kernel.customer") == 0
+
+    code, data = await ebok(site, capsys, "run", EXAMPLE, approve=True)
+    assert (code, data["state"], counts(data)) == (0, "applied", [(59, 0, 0, 0, 0), (412, 0, 0, 0, 0)])
+    assert data["entities"][1]["sums"]["new"] == 232860
+    assert (await position(site, conn, "49")).to_pay == Money(3762)
+    stanislaw = await conn.fetchrow("select * from kernel.customer where customer_no = '49'")
+    assert stanislaw is not None
+    assert stanislaw["name"] == "Stanisław Wójcik"
+    assert stanislaw["email"] == "stanisław.wójcik@wp.pl"
+    assert (stanislaw["country"], stanislaw["city"]) == ("PL", "Warsaw")
+    assert (stanislaw["source"], stanislaw["external_id"]) == ("chinook", "49")
+    found = await conn.fetchrow(
+        "select count(*) as n, sum(amount)::bigint as total, min(due_on - issued_on) as days, min(approved_by) as who"
+        " from payments.entry where state = 'approved'"
+    )
+    assert found is not None
+    assert dict(found) == {"n": 412, "total": 232860, "days": 14, "who": "import"}
+
+    code, data = await ebok(site, capsys, "run", EXAMPLE, approve=True)
+    assert (code, data["state"], counts(data)) == (0, "applied", [(0, 0, 59, 0, 0), (0, 0, 412, 0, 0)])
+    assert await conn.fetchval("select count(*) from payments.entry") == 412
+
+
+async def test_changed_and_vanished_rows(
+    site: Site, conn: Connection, source: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    profile = source.parent / "chinook.toml"
+    await ebok(site, capsys, "run", profile, approve=True)
+    before = (await position(site, conn, "49")).balance
+    change(
+        source,
+        "update Customer set Phone = null, LastName = 'Wójcik-Nowak' where CustomerId = 49",
+        "update Invoice set Total = Total + 10 where InvoiceId = 64",
+        "delete from Invoice where InvoiceId = 1",
+        "update Invoice set Total = 0.1 + 0.2 where InvoiceId = 99",
+    )
+    code, data = await ebok(site, capsys, "run", profile, dry_run=True)
+    assert (code, counts(data)) == (0, [(0, 1, 58, 0, 0), (0, 1, 409, 1, 1)])
+    assert data["entities"][0]["fields"] == {"family_name": 1, "name": 1, "phone": 1}
+    assert data["entities"][1]["sums"]["changed_after"] - data["entities"][1]["sums"]["changed_before"] == 1000
+    [bad] = data["entities"][1]["examples"]
+    assert bad["reasons"][0]["field"] == "amount"
+    assert (await position(site, conn, "49")).balance == before
+
+    code, data = await ebok(site, capsys, "run", profile, approve=True)
+    assert (code, data["state"]) == (0, "applied")
+    assert (await position(site, conn, "49")).balance == before + Money(1000)
+    kinds = await conn.fetch("select kind, count(*) as n from payments.entry group by kind order by kind")
+    assert {row["kind"]: row["n"] for row in kinds} == {"correction": 1, "fee": 412, "reversal": 1}
+    changed = await conn.fetchrow("select name, phone from kernel.customer where customer_no = '49'")
+    assert changed is not None
+    assert dict(changed) == {"name": "Stanisław Wójcik-Nowak", "phone": ""}
+
+    code, data = await ebok(site, capsys, "run", profile, approve=True)
+    assert counts(data) == [(0, 0, 59, 0, 0), (0, 0, 410, 0, 1)]
+    assert await conn.fetchval("select count(*) from payments.entry") == 414
+
+
+async def test_a_row_that_comes_back_is_a_new_one(
+    site: Site, conn: Connection, source: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    profile = source.parent / "chinook.toml"
+    await ebok(site, capsys, "run", profile, approve=True)
+    before = (await position(site, conn, "49")).balance
+    kept = "create table Kept as select * from Invoice where InvoiceId = 64"
+    change(source, kept, "delete from Invoice where InvoiceId = 64")
+    await ebok(site, capsys, "run", profile, approve=True)
+    assert (await position(site, conn, "49")).balance < before
+    change(source, "insert into Invoice select * from Kept")
+    code, data = await ebok(site, capsys, "run", profile, approve=True)
+    assert (code, counts(data)[1]) == (0, (1, 0, 411, 0, 0))
+    assert (await position(site, conn, "49")).balance == before
+
+
+async def test_half_a_file_changes_nothing(
+    site: Site, conn: Connection, source: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    profile = source.parent / "chinook.toml"
+    await ebok(site, capsys, "run", profile, approve=True)
+    change(source, "delete from Invoice where InvoiceId > 200")
+    code, data = await ebok(site, capsys, "run", profile, approve=True)
+    assert (code, data["state"], data["entities"][1]["missing"]) == (1, "stopped", 212)
+    assert "212" in data["reason"]
+    assert await conn.fetchval("select count(*) from payments.entry") == 412
+
+
+async def test_an_unknown_customer_leaves_nothing(
+    site: Site, conn: Connection, source: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    profile = source.parent / "chinook.toml"
+    change(source, "update Invoice set CustomerId = 777 where InvoiceId = 412")
+    code, message = await ebok(site, capsys, "run", profile, approve=True)
+    assert code == 1
+    assert "777" in message
+    for table in ("kernel.customer", "payments.entry", "importers.applied_row", "importers.difference"):
+        assert await conn.fetchval(f"select count(*) from {table}") == 0  # noqa: S608
+    assert await conn.fetchval("select state from importers.run") == "failed"
+
+
+async def test_a_wrong_profile_is_used_wrongly(site: Site, source: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    profile = source.parent / "chinook.toml"
+    profile.write_text(profile.read_text().replace('phone = "Phone"', 'phone = "Fone"'))
+    code, message = await ebok(site, capsys, "check", profile)
+    assert code == 1
+    for word in ("phone", "Fone", "Phone"):
+        assert word in message
+    profile.write_text(profile.read_text().replace("[profile]", "[profil]"))
+    code, message = await ebok(site, capsys, "check", profile)
+    assert code == 2
+    assert "profil" in message
+
+
+async def test_a_customer_of_the_office_is_joined_by_number(
+    site: Site, conn: Connection, capsys: pytest.CaptureFixture[str]
+) -> None:
+    await conn.execute("insert into kernel.customer (customer_no, name, nip) values ('49', 'S. Wójcik', '5260250274')")
+    await ebok(site, capsys, "run", EXAMPLE, approve=True)
+    row = await conn.fetchrow("select name, nip, source from kernel.customer where customer_no = '49'")
+    assert row is not None
+    assert dict(row) == {"name": "Stanisław Wójcik", "nip": "5260250274", "source": "chinook"}
+
+
+async def test_a_customer_of_another_source_is_not_taken(
+    site: Site, conn: Connection, capsys: pytest.CaptureFixture[str]
+) -> None:
+    await conn.execute(
+        "insert into kernel.customer (customer_no, name, source, external_id) values ('49', 'X', 'other', '1')"
+    )
+    code, message = await ebok(site, capsys, "run", EXAMPLE, approve=True)
+    assert code == 1
+    assert "49" in message
+    assert await conn.fetchval("select count(*) from kernel.customer") == 1

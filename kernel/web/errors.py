@@ -19,7 +19,7 @@ from markupsafe import Markup
 from kernel.db.pool import DatabaseUnavailable
 from kernel.i18n import Text, _, language
 from kernel.web import templating
-from kernel.web.request import REQUEST_ID, SITE
+from kernel.web.request import REQUEST_ID, SITE, Refused
 
 API_PREFIX: Final = "/api/"
 RETRY_AFTER: Final = "10"
@@ -116,12 +116,18 @@ def problem_of(error: BaseException) -> Problem:
     match error:
         case Problem():
             return error
+        case Refused():
+            return Problem(422, errors=error.errors, notes=error.notes)
         case web.HTTPException():
             headers = {name: error.headers[name] for name in _KEPT_HEADERS if name in error.headers}
             return Problem(error.status, headers=headers)
         case DatabaseUnavailable() | asyncpg.PostgresConnectionError() | asyncpg.CannotConnectNowError():
             return _database_away(error)
         case asyncpg.TooManyConnectionsError() | asyncpg.AdminShutdownError() | asyncpg.CrashShutdownError():
+            return _database_away(error)
+        case ConnectionError() | TimeoutError():
+            return _database_away(error)
+        case asyncpg.InterfaceError() if "clos" in str(error):
             return _database_away(error)
         case asyncpg.UniqueViolationError() | asyncpg.ForeignKeyViolationError():
             _log.warning("conflict in the database", constraint=error.constraint_name, exc_info=error)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import ipaddress
 import re
 import secrets
@@ -133,7 +132,7 @@ def _client_address(edge: Edge, values: list[str], peer: str | None) -> str | No
 
 @web.middleware
 async def logged(request: web.Request, handler: Next) -> web.StreamResponse:
-    """A request id, the time it took, one line in the log (never the query: it may name people)."""
+    """A request id, the time it took, one line in the log: of the address no query and no name, only numbers."""
     started = time.perf_counter()
     request_id = _request_id(request)
     request[REQUEST_ID] = request_id
@@ -144,12 +143,11 @@ async def logged(request: web.Request, handler: Next) -> web.StreamResponse:
             protect(request, response)
         actor = request.get(ACTOR)
         site = request.get(SITE)
-        route = request.match_info.route.resource
-        _log.info(
+        note = _log.debug if request.path.startswith(_WITHOUT_IDENTITY) else _log.info
+        note(
             "request",
             method=request.method,
-            path=_loggable(request.path),
-            route=route.name if route is not None else None,
+            **_address(request),
             status=response.status,
             ms=round((time.perf_counter() - started) * 1000, 1),
             remote=request.remote,
@@ -171,8 +169,13 @@ def _peer(request: web.Request) -> str | None:
     return peer[0] if isinstance(peer, tuple) else None
 
 
-def _loggable(path: str) -> str:
-    return path[:200].encode("utf-8", "backslashreplace").decode().replace("\x00", "\\x00")
+def _address(request: web.Request) -> Mapping[str, str]:
+    """A route with the ids in its path, never the words: one of them may be a one-time link's secret."""
+    resource = request.match_info.route.resource
+    if resource is None or resource.name is None:
+        return {"path": request.path[:200].encode("ascii", "backslashreplace").decode()}
+    ids = {name: value for name, value in request.match_info.items() if value.isdecimal()}
+    return {**ids, "route": resource.name}
 
 
 @web.middleware
@@ -189,26 +192,36 @@ async def told(request: web.Request, handler: Next) -> web.StreamResponse:
         return await handler(request)
     except web.HTTPRedirection as moved:
         return web.Response(status=moved.status, headers={"Location": moved.headers["Location"]})
-    except (asyncio.CancelledError, ConnectionResetError):
-        raise
     except Exception as error:
+        if request.transport is None:  # nobody is there to be told
+            raise
         return errors.answer(request, errors.problem_of(error))
 
 
 @web.middleware
 async def sound(request: web.Request, handler: Next) -> web.StreamResponse:
-    """Known methods only, and an address that the database can hold: no NUL, no broken letters."""
+    """Known methods only, and an address and head that the database can hold: no NUL, no broken letters."""
     if request.method not in METHODS:
         raise Problem(405, headers={"Allow": ", ".join(sorted(METHODS))})
     raw = request.raw_path
     if ("%00" in raw or not raw.isascii()) and not _storable(request):
         raise Problem(400, _("The address contains characters that cannot be used."))
+    if not all(value.isascii() or _is_utf8(value) for _name, value in request.raw_headers):
+        raise Problem(400)
     return await handler(request)
 
 
 def _storable(request: web.Request) -> bool:
     text = request.path + request.query_string + "".join(f"{key}{value}" for key, value in request.query.items())
     return "\x00" not in text and not any("\ud800" <= letter <= "\udfff" for letter in text)
+
+
+def _is_utf8(raw: bytes) -> bool:
+    try:
+        raw.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 @web.middleware

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator, Mapping
+from functools import cached_property
 from typing import Any, Final
 
 from aiohttp import web
@@ -14,7 +16,7 @@ from kernel.i18n import _
 from kernel.plugin.contracts import Route
 from kernel.plugin.permissions import EVERYBODY, PUBLIC, Permission
 from kernel.plugin.registry import Registry
-from kernel.web.request import ACTOR, SITE
+from kernel.web.request import ACTOR
 
 PREFIX: Final = "/api/v1/"
 _PARAMETER: Final = re.compile(r"\{(\w+)(?::((?:[^{}]|\{[^{}]*\})+))?\}")
@@ -70,7 +72,8 @@ def routes() -> Iterator[Route]:
 
 async def describe(request: web.Request) -> web.Response:
     """The description of everything under ``/api/v1/`` that the enabled plugins offer."""
-    return web.json_response(document(request[SITE].registry), headers={"Cache-Control": "public, max-age=60"})
+    headers = {"Content-Type": "application/json; charset=utf-8", "Cache-Control": "public, max-age=60"}
+    return web.Response(body=request.app[DESCRIPTION].body, headers=headers)
 
 
 async def me(request: web.Request) -> Me:
@@ -85,6 +88,20 @@ async def me(request: web.Request) -> Me:
         ],
         permissions=sorted(actor.permissions),
     )
+
+
+class Description:
+    """The document of an application's routes, written when somebody first asks."""
+
+    def __init__(self, registry: Registry) -> None:
+        self._registry = registry
+
+    @cached_property
+    def body(self) -> bytes:
+        return json.dumps(document(self._registry), ensure_ascii=False).encode()
+
+
+DESCRIPTION: Final = web.AppKey("api_description", Description)
 
 
 def document(registry: Registry) -> dict[str, Any]:

@@ -28,6 +28,7 @@ from kernel.web.borrowed import Borrowed
 from kernel.web.contributions import READING
 from kernel.web.errors import Problem, is_api
 from kernel.web.middlewares import EDGE
+from kernel.web.openapi import DESCRIPTION, Description
 from kernel.web.origin import SAFE_METHODS
 from kernel.web.request import (
     ACTOR,
@@ -47,7 +48,7 @@ _M = TypeVar("_M", bound=BaseModel)
 
 LOGIN: Final = "kernel.login"
 PASSWORD: Final = "kernel.account.password"  # noqa: S105 (a route's name)
-SUPERADMIN_MODE: Final = "kernel.account.superadmin"
+SUPERADMIN_MODE: Final = "kernel.superadmin_mode"
 OPEN_TO_STARTERS: Final = ("kernel.account", "kernel.logout", "kernel.preferences")
 """Routes (or the beginnings of their names) that a person may use before the starter password is changed."""
 
@@ -62,6 +63,7 @@ _log = structlog.get_logger("ebok.routing")
 
 def mount(app: web.Application, registry: Registry) -> None:
     """Give ``app`` every route of ``registry``, each behind its guard."""
+    app[DESCRIPTION] = Description(registry)
     pages = {route.path: route for route in registry.routes.values() if route.method == "GET"}
     for route in registry.routes.values():
         endpoint = Endpoint(

@@ -61,7 +61,7 @@ class Runner(web.AppRunner):
     """Runs an application within the limits of its configuration; used like ``web.AppRunner``."""
 
     def __init__(self, app: web.Application, config: Config) -> None:
-        self._options = {**server_options(config), "access_log": None}
+        self._options: dict[str, Any] = {**server_options(config), "access_log": None}
         super().__init__(app, shutdown_timeout=config.server.stop_seconds, **self._options)
 
     async def _make_server(self) -> web.Server:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import pytest
 from aiohttp import web
+from structlog.testing import CapturingLogger
 
 from kernel import Role
 from kernel.app import build_app
@@ -282,6 +283,11 @@ async def test_forwarded_headers_are_believed_from_trusted_proxies_only(site: Si
         (post(b"", f"Content-Type: {FORM}", "Content-Length: 0"), 422),
         (post(b"title=a&title=b", f"Content-Type: {FORM}"), 422),
         (post(b"title=a%00b", f"Content-Type: {FORM}"), 422),
+        (post(b"0\r\n\r\n", f"Content-Type: {FORM}", "Transfer-Encoding: chunked", "Content-Length: 5"), 400),
+        (post(b"0\r\n\r\n", f"Content-Type: {FORM}", "Transfer-Encoding: xchunked", length=False), 400),
+        (post(b"", f"Content-Type: {FORM}", "Content-Length: +5"), 400),
+        (post(b"title", f"Content-Type: {FORM}", "Content-Length: 5", "Content-Length: 6", length=False), 400),
+        (post(b"title=a", f"Content-Type: {FORM}", "User-Agent: \udcff"), 400),
         (post(b"5\r\ntitle\r\nzz\r\n", f"Content-Type: {FORM}", "Transfer-Encoding: chunked", length=False), 400),
     ],
 )
@@ -364,3 +370,21 @@ async def test_a_slow_head_is_dropped(site: Site, monkeypatch: pytest.MonkeyPatc
             dripping.cancel()
             writer.close()
         assert loop.time() - started < 3
+
+
+async def test_an_upgrade_that_nobody_offers_is_a_plain_request(office: Office) -> None:
+    for wish in ("websocket", "h2c"):
+        upgrade = request("GET /probe/plain HTTP/1.1", f"Upgrade: {wish}").replace(b"close", b"Upgrade, close")
+        assert (await say(office.origin, upgrade)).status == 200
+
+
+async def test_secrets_in_addresses_stay_out_of_the_log(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
+    kept = CapturingLogger()
+    monkeypatch.setattr("kernel.web.middlewares._log", kept)
+    await say(office.origin, request("GET /reset/s3cr3t-token?q=Kowalski HTTP/1.1"))
+    await say(office.origin, request("GET /probe/42 HTTP/1.1"))
+    reset, one = (call.kwargs for call in kept.calls)
+    assert reset["status"] == 200
+    assert "s3cr3t" not in str(reset)
+    assert "Kowalski" not in str(reset)
+    assert (one["route"], one["note"]) == ("probe.one", "42")

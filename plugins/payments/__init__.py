@@ -26,7 +26,18 @@ from kernel import (
     ngettext,
 )
 from plugins.payments import api, checks, demo, ledger, pages, records, store
-from plugins.payments.face import CardLine, CardPart, Ledger, LedgerCard, OpenCharge, Payee, Position, Side, Status
+from plugins.payments.face import (
+    CardLine,
+    CardPart,
+    Ledger,
+    LedgerCard,
+    OpenCharge,
+    OpenItems,
+    Payee,
+    Position,
+    Side,
+    Status,
+)
 from plugins.payments.model import KINDS, RULES, STATUSES
 from plugins.payments.settings import Settings
 
@@ -39,6 +50,7 @@ __all__ = [
     "Ledger",
     "LedgerCard",
     "OpenCharge",
+    "OpenItems",
     "Payee",
     "Position",
     "Side",
@@ -65,7 +77,7 @@ def register_routes() -> Iterable[Route]:
 
 @hookimpl
 def register_navigation() -> Iterable[Nav]:
-    yield Nav(_("Payments"), "payments.list", 20, "ledger")
+    yield Nav(_("Ledger"), "payments.list", 20, "ledger")
 
 
 @hookimpl

@@ -92,6 +92,14 @@ class OpenCharge:
 
 
 @dataclass(frozen=True, slots=True)
+class OpenItems:
+    """A position with the charges that make it, the earliest due first."""
+
+    position: Position
+    charges: tuple[OpenCharge, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class CardPart:
     """One part of a row's explanation: how much of it met which other entry, by which rule of allocation."""
 
@@ -149,10 +157,8 @@ class Ledger(Protocol):
         """Whom to pay how much, oldest book first; one even when there is nothing to pay. Empty: no such customer."""
         ...
 
-    async def open_charges(
-        self, conn: Connection, customer: int, on: date, *, limit: int = 100
-    ) -> Sequence[OpenCharge]:
-        """Charges not yet paid, the earliest due first."""
+    async def open_items(self, conn: Connection, customer: int, on: date, *, limit: int = 100) -> OpenItems:
+        """What the customer owes on the day, and the charges not yet paid, the earliest due first. One statement."""
         ...
 
     async def card(

@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from kernel import Connection, Money, Row
 from plugins.payments import model, store
-from plugins.payments.face import CardLine, CardPart, LedgerCard, OpenCharge, Payee, Position, Side
+from plugins.payments.face import CardLine, CardPart, LedgerCard, OpenCharge, OpenItems, Payee, Position, Side
 from plugins.payments.settings import Settings
 
 _OLDER: Final = re.compile(r"([0-9]{4}-[0-9]{2}-[0-9]{2})[.]([0-9]{1,18})[.](-?[0-9]{1,18})[.]([0-9]{1,18})")
@@ -29,10 +29,11 @@ class KeptLedger:
         row = await store.position(conn, customer, on)
         return [] if row is None else [_payee(row, _position(row, on))]
 
-    async def open_charges(
-        self, conn: Connection, customer: int, on: date, *, limit: int = 100
-    ) -> Sequence[OpenCharge]:
-        return [_open_charge(row, on) for row in await store.open_charges(conn, customer, limit)]
+    async def open_items(self, conn: Connection, customer: int, on: date, *, limit: int = 100) -> OpenItems:
+        row = await store.position(conn, customer, on, limit)
+        if row is None:
+            return OpenItems(model.position([], 0, on), ())
+        return OpenItems(_position(row, on), tuple(_open_charge(charge, on) for charge in row["charges"]))
 
     async def card(
         self, conn: Connection, customer: int, on: date, *, before: str | None = None, limit: int = 50
@@ -97,25 +98,26 @@ def _settings(stored: Mapping[str, Any]) -> Settings:
 # --- charges and the card -------------------------------------------------------------------------------------------
 
 
-def _open_charge(row: Row, on: date) -> OpenCharge:
+def _open_charge(charge: Mapping[str, Any], on: date) -> OpenCharge:
+    effective_due_on = date.fromisoformat(charge["effective_due_on"])
     return OpenCharge(
-        entry=row["entry"],
-        kind=row["kind"],
-        title=row["title"],
-        document_no=row["document_no"],
-        period=row["period"],
-        issued_on=row["issued_on"],
-        due_on=row["due_on"],
-        effective_due_on=row["effective_due_on"],
-        amount=Money(row["amount"]),
-        open=Money(row["open_amount"]),
+        entry=charge["entry"],
+        kind=charge["kind"],
+        title=charge["title"],
+        document_no=charge["document_no"],
+        period=charge["period"],
+        issued_on=date.fromisoformat(charge["issued_on"]),
+        due_on=date.fromisoformat(charge["due_on"]),
+        effective_due_on=effective_due_on,
+        amount=Money(charge["amount"]),
+        open=Money(charge["open"]),
         status=model.status_of(
             Side.CHARGE,
-            amount=row["amount"],
-            open_amount=row["open_amount"],
-            effective_due_on=row["effective_due_on"],
+            amount=charge["amount"],
+            open_amount=charge["open"],
+            effective_due_on=effective_due_on,
             on=on,
-            corrected=row["corrected"],
+            corrected=charge["corrected"],
         ),
     )
 

@@ -67,8 +67,8 @@ where e.state = 'draft'"""
 _FILTERS: Final = (
     Filter("state", _("State"), "state = {0}", options=tuple(STATES.items())),
     Filter("customer", _("Customer no."), "customer_no = {0}"),
-    Filter("since", _("From"), "counted_on >= {0}", kind="date"),
-    Filter("until", _("To"), "counted_on <= {0}", kind="date"),
+    Filter("since", _("Day from"), "counted_on >= {0}", kind="date"),
+    Filter("until", _("Day to"), "counted_on <= {0}", kind="date"),
     Filter("amount", _("Amount"), "amount = {0}"),
 )
 
@@ -456,15 +456,15 @@ def _today(request: Request) -> date:
 async def customer_tab(request: Request, customer: int) -> Tab:
     """What a customer owes, what is open, and the last entries."""
     conn, on, ledger = request[CONN], _today(request), service(request, Ledger)
-    position = await ledger.position(conn, customer, on)
+    items = await ledger.open_items(conn, customer, on, limit=10)
     card = await ledger.card(conn, customer, on, limit=10)
     return Tab(
         "payments.entries",
-        _("Payments"),
+        _("Ledger"),
         "payments/tab.html",
         {
-            "position": position,
-            "open_charges": await ledger.open_charges(conn, customer, on, limit=10),
+            "position": items.position,
+            "open_charges": items.charges,
             "lines": card.lines,
             "customer_no": await store.customer_no(conn, customer),
             "drafts": await store.drafts_of_customer(conn, customer),
@@ -500,7 +500,7 @@ async def dashboard(request: Request) -> Card:
     """The last entries that somebody made, and how to make another."""
     recent = await store.recent(request[CONN], 5)
     data = {"recent": recent, "kinds": KINDS, "states": STATES, "may_enter": request[ACTOR].may("payments.enter")}
-    return Card(_("Payments"), "payments/dashboard.html", data, order=10)
+    return Card(_("Ledger"), "payments/dashboard.html", data, order=10)
 
 
 ROUTES: Final = (

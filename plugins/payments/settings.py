@@ -32,7 +32,7 @@ def check_title(value: str) -> str:
     except ValueError:
         names = {""}
     if names - {"customer_no"}:
-        raise PydanticCustomError("title_pattern", "Only {{customer_no}} can be filled in here")
+        raise PydanticCustomError("title_pattern", "Only the customer's number can be filled in here")
     return value
 
 

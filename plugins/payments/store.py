@@ -490,7 +490,7 @@ async def parts(conn: Connection, key: Key) -> Sequence[Row]:
 
 POSITION_SQL: Final[LiteralString] = """
 select c.customer_no, c.name, b.balance,
-       o.due, o.arrears, o.credit, o.nearest, o.nearest_amount,
+       o.due, o.arrears, o.credit, o.nearest, o.nearest_amount, coalesce(i.charges, '[]') as charges,
        (select jsonb_object_agg(plugin, value) from kernel.setting where plugin in ('kernel', 'payments')) as settings
 from kernel.customer c
 cross join lateral (
@@ -512,31 +512,30 @@ cross join lateral (
         group by e.side, e.effective_due_on
     ) by_day
 ) o
+cross join lateral (
+    select jsonb_agg(jsonb_build_object('entry', e.id, 'kind', e.kind, 'title', e.title, 'document_no', e.document_no,
+               'period', e.period, 'issued_on', e.issued_on, 'due_on', e.due_on, 'effective_due_on', e.effective_due_on,
+               'amount', e.amount, 'open', e.open_amount, 'corrected', coalesce((
+                   select sum(l.amount) from payments.allocation l
+                   where l.account_id = e.account_id and l.charge = e.id and l.released_at is null
+                     and l.rule = 'correction'), 0)) order by e.effective_due_on, e.id) as charges
+    from (
+        select e.* from payments.account a join payments.entry e on e.account_id = a.id
+        where a.customer = c.id and e.side = 'charge' and e.open_amount > 0
+        order by e.effective_due_on, e.id
+        limit $3
+    ) e
+) i
 where c.id = $1
 """
 
 
-async def position(conn: Connection, customer: int, on: date) -> Row | None:
-    """The sums of a customer's position in grosze, with what a payment order needs; None: there is no such customer."""
-    return await conn.fetchrow(POSITION_SQL, customer, on)
+async def position(conn: Connection, customer: int, on: date, charges: int = 0) -> Row | None:
+    """The sums of a customer's position in grosze, with what a payment order needs and that many open charges.
 
-
-OPEN_CHARGES_SQL: Final[LiteralString] = """
-select e.id as entry, e.kind, e.title, e.document_no, e.period, e.issued_on, e.due_on, e.effective_due_on, e.amount,
-       e.open_amount, coalesce((
-           select sum(l.amount) from payments.allocation l
-           where l.account_id = e.account_id and l.charge = e.id and l.released_at is null and l.rule = 'correction'
-       ), 0)::bigint as corrected
-from payments.account a join payments.entry e on e.account_id = a.id
-where a.customer = $1 and e.side = 'charge' and e.open_amount > 0
-order by e.effective_due_on, e.id
-limit $2
-"""
-
-
-async def open_charges(conn: Connection, customer: int, limit: int) -> Sequence[Row]:
-    """Charges not yet paid, the earliest due first."""
-    return await conn.fetch(OPEN_CHARGES_SQL, customer, limit)
+    None: there is no such customer.
+    """
+    return await conn.fetchrow(POSITION_SQL, customer, on, charges)
 
 
 CARD_SQL: Final[LiteralString] = """

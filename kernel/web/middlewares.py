@@ -173,7 +173,8 @@ def _address(request: web.Request) -> Mapping[str, str]:
     """A route with the ids in its path, never the words: one of them may be a one-time link's secret."""
     resource = request.match_info.route.resource
     if resource is None or resource.name is None:
-        return {"path": request.path[:200].encode("ascii", "backslashreplace").decode()}
+        first, slash, _rest = request.path[1:].partition("/")
+        return {"path": f"/{first[:40]}{slash and '/*'}".encode("ascii", "backslashreplace").decode()}
     ids = {name: value for name, value in request.match_info.items() if value.isdecimal()}
     return {**ids, "route": resource.name}
 

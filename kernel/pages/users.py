@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Annotated, Final, LiteralString
+from typing import Annotated, Final, Literal, LiteralString
 
 from aiohttp import web
 from pydantic import BaseModel, StringConstraints
@@ -32,6 +32,7 @@ from kernel.web.routing import redirect
 from kernel.web.tables import Badge, Column, Filter, Listing, ListQuery, listed
 
 Line = Annotated[str, StringConstraints(strip_whitespace=True, max_length=200)]
+RoleName = Literal["customer", "admin", "superadmin"]
 
 ROLES: Final = {
     Role.CUSTOMER.value: _("Customer"),
@@ -52,7 +53,7 @@ USERS: Final = Listing(
     name="kernel.users",
     select=USERS_SQL,
     columns=(
-        Column("login", _("Login"), sort='login collate "C"', link="kernel.user", by={"user": "id"}),
+        Column("login", _("Login"), sort='login collate "C"', link="kernel.user", by={"id": "id"}),
         Column("name", _("Name"), sort='kernel.pl_sort(name) collate "C"'),
         Column("email", _("E-mail")),
         Column("role", _("Role"), badges={role: Badge(label) for role, label in ROLES.items()}),
@@ -92,7 +93,7 @@ class NewUserForm(BaseModel):
     login: Line
     name: Line
     email: Line = ""
-    role: Role
+    role: RoleName
     customer_no: Line = ""
 
 
@@ -101,20 +102,20 @@ class UserForm(BaseModel):
 
     name: Line
     email: Line = ""
-    role: Role
+    role: RoleName
 
 
 class StateForm(BaseModel):
     """Whether the user may log in."""
 
-    state: State
+    state: Literal["active", "disabled"]
 
 
 class GrantForm(BaseModel):
     """A customer that the user shall see, and how far."""
 
     customer_no: Line
-    scope: Scope
+    scope: Literal["view", "pay", "act", "manage"]
 
 
 def permissions() -> Iterable[Permission]:
@@ -142,7 +143,7 @@ def routes() -> Iterable[Route]:
         template="kernel/pages/user_starter.html",
         read_only=True,
     )
-    path = r"/admin/users/{user:\d+}"
+    path = r"/admin/users/{id:\d+}"
     yield Route("GET", path, show_user, right, "kernel.user", template="kernel/pages/user.html")
     yield Route("POST", path, change_user, right, "kernel.user.change", body=UserForm)
     yield Route("POST", f"{path}/state", change_state, right, "kernel.user.state", body=StateForm)
@@ -175,11 +176,12 @@ async def add_user(request: web.Request, form: NewUserForm) -> object:
     if not login_is_possible(login):
         raise Refused(_("A login has no spaces and at most {most} characters", most=200), field="login")
     _check_email(form.email)
-    if not may_manage(request[ACTOR], form.role):
+    role = Role(form.role)
+    if not may_manage(request[ACTOR], role):
         raise _only_in_mode()
-    if form.customer_no and form.role is not Role.CUSTOMER:
+    if form.customer_no and role is not Role.CUSTOMER:
         raise Refused(_("Only a customer's login belongs to a customer"), field="customer_no")
-    new = NewUser(login=login, role=form.role, name=form.name, email=form.email, customer_no=form.customer_no)
+    new = NewUser(login=login, role=role, name=form.name, email=form.email, customer_no=form.customer_no)
     password = starter_password()
     try:
         user = await office.add_user(
@@ -219,26 +221,29 @@ async def show_user(request: web.Request) -> object:
 async def change_user(request: web.Request, form: UserForm) -> web.Response:
     user = await _managed(request)
     _check_email(form.email)
-    if not may_manage(request[ACTOR], form.role):
+    role = Role(form.role)
+    if not may_manage(request[ACTOR], role):
         raise _only_in_mode()
     try:
-        await office.change_user(request[CONN], user, name=form.name, email=form.email, role=form.role)
+        await office.change_user(request[CONN], user, name=form.name, email=form.email, role=role)
     except LastSuperadmin:
         raise Refused(_LAST, field="role") from None
-    return redirect(request, "kernel.user", flash=_("Saved"), user=user.id)
+    return redirect(request, "kernel.user", flash=_("Saved"), id=user.id)
 
 
 async def change_state(request: web.Request, form: StateForm) -> web.Response:
     user = await _managed(request)
     if user.id == request[ACTOR].user:
         raise Refused(_("You cannot disable yourself"))
+    state = State(form.state)
     try:
-        await office.set_state(request[CONN], user, form.state)
+        await office.set_state(request[CONN], user, state)
     except LastSuperadmin:
         raise Refused(_LAST) from None
-    enabled = form.state is State.ACTIVE
-    flash = _("The user may log in again") if enabled else _("The user is disabled and logged out everywhere")
-    return redirect(request, "kernel.user", flash=flash, user=user.id)
+    flash = (
+        _("The user may log in again") if state is State.ACTIVE else _("The user is disabled and logged out everywhere")
+    )
+    return redirect(request, "kernel.user", flash=flash, id=user.id)
 
 
 async def give_starter(request: web.Request) -> object:
@@ -254,14 +259,14 @@ async def give_starter(request: web.Request) -> object:
 async def end_sessions(request: web.Request) -> web.Response:
     user = await _managed(request)
     await office.end_sessions(request[CONN], user)
-    return redirect(request, "kernel.user", flash=_("The user is logged out everywhere"), user=user.id)
+    return redirect(request, "kernel.user", flash=_("The user is logged out everywhere"), id=user.id)
 
 
 async def remove_factor(request: web.Request) -> web.Response:
     user = await _managed(request)
     await account.remove_second_factor(request[CONN], user.id)
     await sessions.end_others(request[CONN], user.id)
-    return redirect(request, "kernel.user", flash=_("The second factor is off"), user=user.id)
+    return redirect(request, "kernel.user", flash=_("The second factor is off"), id=user.id)
 
 
 async def add_grant(request: web.Request, form: GrantForm) -> web.Response:
@@ -271,7 +276,7 @@ async def add_grant(request: web.Request, form: GrantForm) -> web.Response:
     customer = await people.find_customer(conn, form.customer_no)
     if customer is None:
         raise Refused(_("There is no customer with this number"), field="customer_no")
-    await people.grant(conn, user.id, customer.id, scope=form.scope, granted_by=request[ACTOR].user)
+    await people.grant(conn, user.id, customer.id, scope=Scope(form.scope), granted_by=request[ACTOR].user)
     await audit(
         conn,
         "kernel.access_granted",
@@ -280,7 +285,7 @@ async def add_grant(request: web.Request, form: GrantForm) -> web.Response:
         login=user.login,
         customer_no=customer.customer_no,
     )
-    return redirect(request, "kernel.user", flash=_("Saved"), user=user.id)
+    return redirect(request, "kernel.user", flash=_("Saved"), id=user.id)
 
 
 async def revoke(request: web.Request) -> web.Response:
@@ -296,11 +301,11 @@ async def revoke(request: web.Request) -> web.Response:
         login=user.login,
         customer_no=customer.customer_no,
     )
-    return redirect(request, "kernel.user", flash=_("Saved"), user=user.id)
+    return redirect(request, "kernel.user", flash=_("Saved"), id=user.id)
 
 
 async def _user(request: web.Request) -> User:
-    user = await people.user(request[CONN], int(request.match_info["user"]))
+    user = await people.user(request[CONN], int(request.match_info["id"]))
     if user is None:
         raise not_found()
     return user

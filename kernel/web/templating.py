@@ -7,13 +7,13 @@ A template is looked up in the operator's directory, then in the theme and its p
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Hashable, Iterator, Mapping, Sequence, Set
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import date, datetime
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, cast
 from urllib.parse import quote, urlencode
 from zoneinfo import ZoneInfo
 
@@ -21,6 +21,8 @@ import aiohttp_jinja2
 import jinja2
 import structlog
 from aiohttp import web
+from jinja2.ext import Extension
+from jinja2.lexer import Token, TokenStream
 from markupsafe import Markup
 
 from kernel import i18n
@@ -52,6 +54,19 @@ class Place:
     current: bool
 
 
+@dataclass(frozen=True, eq=False)
+class Navigation:
+    """The places that an actor may open, one of them current; one object for all who see the same."""
+
+    places: tuple[Place, ...]
+
+    def __iter__(self) -> Iterator[Place]:
+        return iter(self.places)
+
+    def __len__(self) -> int:
+        return len(self.places)
+
+
 @dataclass(slots=True)
 class _Rendering:
     """What macros need to know of the page around them."""
@@ -62,9 +77,37 @@ class _Rendering:
 
 _rendering: ContextVar[_Rendering] = ContextVar("ebok_rendering")
 _NAVIGATION: Final = web.AppKey("navigation", Sequence[tuple[Nav, Route, str]])
+_KNOWN_NAVIGATION: Final = web.AppKey("known_navigation", dict[tuple[bool, Set[str], str], Navigation])
+_KEPT: Final = web.AppKey("kept_parts", dict[tuple[object, ...], Markup])
+_MOST_KEPT: Final = 2000
+_BY_LANGUAGE: Final = web.AppKey("templates_by_language", Mapping[str, jinja2.Environment])
+_FOLDED: Final = frozenset({"_", "url", "static"})
 _CONTEXT: Final = web.RequestKey("template_context", dict[str, Any])
 _PARAMETER: Final = re.compile(r"\{(\w+)(?::(?:[^{}]|\{[^{}]*\})*)?\}")
 _NO_FORM: Final = FormState(key="")
+
+
+class _Constants(Extension):
+    """Writes what never changes into the compiled template: ``_("…")``, ``url("…")``, ``static("…")`` of one literal.
+
+    Each language has its own compiled templates, so a page is mostly text that is ready.
+    """
+
+    def filter_stream(self, stream: TokenStream) -> Iterator[Token]:
+        tokens = list(stream)
+        place = 0
+        while place < len(tokens):
+            token = tokens[place]
+            shape = tuple(following.type for following in tokens[place : place + 4])
+            after_dot = place > 0 and tokens[place - 1].type == "dot"
+            if shape == ("name", "lparen", "string", "rparen") and token.value in _FOLDED and not after_dot:
+                function = cast("Callable[[str], object]", self.environment.globals[token.value])
+                with i18n.speaking(cast(str, getattr(self.environment, "language", i18n.DEFAULT_LANGUAGE))):
+                    yield Token(token.lineno, "string", str(function(tokens[place + 2].value)))
+                place += 4
+            else:
+                yield token
+                place += 1
 
 
 def setup_templating(
@@ -96,6 +139,7 @@ def setup_templating(
         trim_blocks=True,
         lstrip_blocks=True,
         default_helpers=False,
+        extensions=[_Constants],
         filters={"money": money, "date": _short, "longdate": _long, "moment": moment, "clock": clock},
     )
     setup_assets(app, collect(registry.plugins, chosen))
@@ -110,12 +154,23 @@ def setup_templating(
             "icon": _icon_maker(app[ASSETS].url("kernel/icons.svg")),
             "url": _url_maker(registry),
             "form_now": form_now,
+            "kept": kept,
             "Money": Money,
         }
     )
+    app[_BY_LANGUAGE] = {code: _speaking(environment, code) for code in i18n.LANGUAGES}
+    app[_KNOWN_NAVIGATION] = {}
+    app[_KEPT] = {}
     app[_NAVIGATION] = [
         (nav, registry.routes[nav.route], _prefix(registry.routes[nav.route].path)) for nav in registry.navigation
     ]
+
+
+def _speaking(environment: jinja2.Environment, code: str) -> jinja2.Environment:
+    """The same templates, compiled for one language."""
+    own = environment.overlay()
+    own.extend(language=code)
+    return own
 
 
 def _prefix(path: str) -> str:
@@ -130,7 +185,7 @@ def render(request: web.Request, template: str, context: Mapping[str, Any]) -> s
     everything = {**template_context(request), **context}
     form = everything.get("form")
     with _rendered_for(request, form if isinstance(form, FormState) else _NO_FORM):
-        return aiohttp_jinja2.get_env(request.app).get_template(template).render(everything)
+        return request.app[_BY_LANGUAGE][language()].get_template(template).render(everything)
 
 
 def render_card(request: web.Request, card: Card | Tab, plugin: str, *, framed: bool = True) -> Markup:
@@ -190,7 +245,7 @@ def template_context(request: web.Request) -> dict[str, Any]:
     return context
 
 
-def _navigation(request: web.Request, actor: Actor) -> list[Place]:
+def _navigation(request: web.Request, actor: Actor) -> Navigation:
     """The places of the console or of the portal that the actor may open; the nearest one to this page is current."""
     in_console = request.path == CONSOLE or request.path.startswith(CONSOLE + "/")
     places = [
@@ -199,9 +254,15 @@ def _navigation(request: web.Request, actor: Actor) -> list[Place]:
         if (prefix == CONSOLE or prefix.startswith(CONSOLE + "/")) == in_console and actor.may(route.permission)
     ]
     here = request.path.rstrip("/") or "/"
-    holding = [prefix for _nav, _path, prefix in places if here == prefix or _holds(prefix, here)]
-    nearest = max(holding, key=len, default=None)
-    return [Place(nav.label, path, nav.icon, prefix == nearest) for nav, path, prefix in places]
+    nearest = max(
+        (prefix for _nav, _path, prefix in places if here == prefix or _holds(prefix, here)), key=len, default=""
+    )
+    known, key = request.app[_KNOWN_NAVIGATION], (in_console, actor.permissions, nearest)
+    if key not in known:
+        known[key] = Navigation(
+            tuple(Place(nav.label, path, nav.icon, prefix == nearest) for nav, path, prefix in places)
+        )
+    return known[key]
 
 
 def _holds(prefix: str, path: str) -> bool:
@@ -214,6 +275,19 @@ def _holds(prefix: str, path: str) -> bool:
 def form_now(given: object = None) -> FormState:
     """The state of the form that a macro draws: the one given, else the page's."""
     return given if isinstance(given, FormState) else _rendering.get().form
+
+
+def kept(template: str, **facts: Hashable) -> Markup:
+    """A part that depends on its facts and the language alone: rendered once for each, then remembered."""
+    request = _rendering.get().request
+    parts, key = request.app[_KEPT], (template, language(), *facts.values())
+    found = parts.get(key)
+    if found is None:
+        if len(parts) >= _MOST_KEPT:
+            parts.clear()
+        text = request.app[_BY_LANGUAGE][language()].get_template(template).render(**facts, lang=language())
+        found = parts[key] = Markup(text)  # noqa: S704 (a template's output is escaped)
+    return found
 
 
 def money(amount: Money | int) -> Markup:

@@ -128,6 +128,27 @@ def test_texts_are_escaped_and_translated_when_shown(asker: Asker) -> None:
         assert asker.text('{{ _("Log out") }}') == "Log out"
 
 
+def test_each_language_has_its_own_compiled_template(asker: Asker) -> None:
+    (asker.operator / "both.html").write_text(
+        '{{ _("Log out") }} {{ url("shelf.list") }} {{ x._("Log out") }}', "utf-8"
+    )
+    context = {"x": {"_": lambda text: f"<{text}>"}}
+    shown: dict[str, str] = {}
+    for code in ("pl", "en", "pl"):
+        with speaking(code):
+            shown[code] = render(asker.request(), "both.html", context)
+    assert shown == {
+        "pl": "Wyloguj się /shelf &lt;Log out&gt;",
+        "en": "Log out /shelf &lt;Log out&gt;",
+    }
+
+
+def test_a_kept_part_follows_its_facts(asker: Asker) -> None:
+    (asker.operator / "fact.html").write_text("<b>{{ n }}</b> {{ lang }}", "utf-8")
+    source = '{{ kept("fact.html", n=1) }}{{ kept("fact.html", n=2) }}{{ kept("fact.html", n=1) }}'
+    assert asker.text(source) == "<b>1</b> pl<b>2</b> pl<b>1</b> pl"
+
+
 def test_an_unknown_name_is_an_error_not_a_blank(asker: Asker) -> None:
     with pytest.raises(Exception, match="nobody"):
         asker.text("{{ nobody }}")
@@ -174,7 +195,6 @@ def test_a_page_has_its_landmarks_and_no_inline_script_or_style(asker: Asker) ->
 def test_size_is_changed_by_buttons_of_a_form(asker: Asker) -> None:
     shown = asker.text(PORTAL, path="/shelf?q=1")
     assert 'action="/preferences"' in shown
-    assert '<input type="hidden" name="back" value="/shelf?q=1">' in shown
     assert [f'name="size" value="{size}"' in shown for size in range(3)] == [True] * 3
 
 

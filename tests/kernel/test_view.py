@@ -69,6 +69,18 @@ async def test_the_way_back_stays_on_this_host(office: Office) -> None:
         assert (answer.status, answer.headers["Location"]) == (303, "/"), back
 
 
+async def test_without_a_field_the_browser_says_where_it_was(office: Office) -> None:
+    client = await office.visitor()
+    for referer, back in (
+        (f"{office.origin}/accessibility?x=1", "/accessibility?x=1"),
+        ("https://evil.example/accessibility", "/"),
+        (f"{office.origin}//evil.example/", "/"),
+        ("http://[", "/"),
+    ):
+        answer = await client.post("/preferences", {"size": "1"}, headers={"Referer": referer})
+        assert (answer.status, answer.headers["Location"]) == (303, back), referer
+
+
 async def test_a_wrong_choice_comes_back_as_a_form(office: Office) -> None:
     client = await office.visitor()
     answer = await client.post("/preferences", {"size": "9"})

@@ -6,3 +6,5 @@ create function customers.sorting(name text, given_name text, family_name text) 
 create index customers_sorted on kernel.customer (customers.sorting(name, given_name, family_name) collate "C", id);
 create index customers_by_name on kernel.customer (kernel.pl_sort(name) collate "C");
 create index customers_by_street on kernel.customer (kernel.pl_sort(street) collate "C");
+create index customers_not_active on kernel.customer
+    (status, customers.sorting(name, given_name, family_name) collate "C", id) where status <> 'active';

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from datetime import timedelta
 from typing import Any
@@ -175,6 +176,14 @@ async def test_a_form_sent_twice_is_done_once(office: Office) -> None:
     assert await notes_of(office.site) == ["rent"]
     other = await client.post("/probe", {**form, "amount": "11"})
     assert other.status == 409
+
+
+async def test_a_form_sent_many_times_at_once_is_done_once(office: Office) -> None:
+    client = await office.visitor(Role.CUSTOMER)
+    form = {"text": "rent", "amount": "10", "_key": "impatient"}
+    answers = await asyncio.gather(*(client.post("/probe", form) for _ in range(5)))
+    assert {answer.status for answer in answers} == {303}
+    assert await notes_of(office.site) == ["rent"]
 
 
 async def test_an_api_call_sent_twice_is_done_once(office: Office) -> None:

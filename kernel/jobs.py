@@ -22,8 +22,8 @@ import structlog
 from kernel.audit import audit
 from kernel.db.connection import Connection
 from kernel.db.pool import DatabaseUnavailable, Stamp
-from kernel.i18n import _, speaking
-from kernel.plugin.contracts import Job, Verb
+from kernel.i18n import _, ngettext, speaking
+from kernel.plugin.contracts import Check, Finding, Job, Verb
 from kernel.settings import CHANNEL, forget, fresh, organisation
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ HEARTBEAT: Final = timedelta(seconds=30)
 """A picked job whose worker has been silent for this long is given to another one."""
 POLL: Final = timedelta(seconds=5)
 """How often the queue is looked at where notifications do not arrive."""
-AT_ONCE: Final = 8
+AT_ONCE: Final = 4
 """Jobs of one organisation that run at the same time in one worker."""
 LOG_KEPT: Final = timedelta(days=30)
 _SCHEDULE_LOOK: Final = 30.0
@@ -420,6 +420,16 @@ async def prune_log(site: Site, payload: Mapping[str, Any]) -> None:
     async with site.db.transaction(Stamp("worker")) as conn:
         await conn.execute(PRUNE_LOG_SQL, LOG_KEPT)
         await conn.execute(PRUNE_STATISTICS_SQL, LOG_KEPT)
+
+
+async def look_for_failed(conn: Connection) -> AsyncGenerator[Finding]:
+    """Jobs that wait for a person's decision."""
+    if count := await failed_count(conn):
+        yield Finding(str(ngettext("{count} failed job", "{count} failed jobs", count)), fatal=False)
+
+
+def checks() -> Iterator[Check]:
+    yield Check("kernel.failed_jobs", _("Jobs that failed for good"), look_for_failed)
 
 
 def jobs() -> Iterator[Job]:

@@ -33,7 +33,7 @@ TTL: Final = 5.0
 """Seconds for which another process's change may go unseen where no notification arrives."""
 CHANNEL: Final = "ebok_settings"
 _UNCOMMITTED: Final = 2.0
-"""Seconds after a change in which this process reads again each time: the change may not be committed yet."""
+"""What this process read less than this many seconds after its own change is stale: it may not have been committed."""
 
 ALL_SQL: Final[LiteralString] = "select plugin, value from kernel.setting"
 ONE_SQL: Final[LiteralString] = "select value from kernel.setting where plugin = $1 for update"
@@ -64,15 +64,15 @@ Line = Annotated[str, StringConstraints(strip_whitespace=True, max_length=120)]
 class OrganisationSettings(BaseModel):
     """Who the organisation is: shown on pages, printed on letters and payment orders."""
 
-    name: Line = Field("ebok", min_length=1, title="Name", description="As customers know the organisation.")
-    legal_name: Line = Field("", title="Full name", description="The payee's name on payment orders.")
-    street: Line = Field("", title="Street and number")
-    city: Line = Field("", title="Postal code and town")
-    nip: Annotated[str, AfterValidator(_is_nip)] = Field("", title="NIP")
-    email: Line = Field("", title="E-mail", json_schema_extra={"input": "email"})
-    phone: Line = Field("", title="Telephone")
+    name: Line = Field(default="ebok", min_length=1, title="Name", description="As customers know the organisation.")
+    legal_name: Line = Field(default="", title="Full name", description="The payee's name on payment orders.")
+    street: Line = Field(default="", title="Street and number")
+    city: Line = Field(default="", title="Postal code and town")
+    nip: Annotated[str, AfterValidator(_is_nip)] = Field(default="", title="NIP")
+    email: Line = Field(default="", title="E-mail", json_schema_extra={"input": "email"})
+    phone: Line = Field(default="", title="Telephone")
     language: Literal["pl", "en"] = Field(
-        "pl",
+        default="pl",
         title="Language",
         description="For letters and for visitors who have not chosen one.",
         json_schema_extra={"options": {**LANGUAGES}},
@@ -121,7 +121,7 @@ async def fresh(site: Site, conn: Connection | None = None) -> None:
     """Make sure that what is in memory is not stale; usually no query. It uses ``conn`` rather than one of its own."""
     kept = _kept.get(site.db)
     now = time.monotonic()
-    if kept is None or now - kept.read_at > TTL or now - _changed_at < _UNCOMMITTED:
+    if kept is None or now - kept.read_at > TTL or kept.read_at < _changed_at + _UNCOMMITTED:
         await load(site, conn)
 
 

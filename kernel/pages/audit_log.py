@@ -46,7 +46,6 @@ ENTRIES: Final = Listing(
         Column("verb", _("What"), show=_what),
         Column("customer_no", _("Customer"), link="kernel.customer", by={"customer": "customer"}),
         Column("subject", _("Concerns")),
-        Column("request", _("Request number")),
     ),
     order="-happened_at",
     filters=(

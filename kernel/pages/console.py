@@ -22,7 +22,7 @@ RIGHT: Final = "kernel.console"
 CUSTOMER_RIGHT: Final = "kernel.customer"
 CUSTOMER_ACTIONS: Final = "kernel.customer.actions"
 """The slot for actions of plugins on the page of one customer."""
-HISTORY: Final = 30
+HISTORY: Final = 8
 STATUSES: Final = {"active": _("active"), "closed": _("closed"), "deceased": _("deceased")}
 KINDS: Final = {"person": _("person"), "company": _("company")}
 

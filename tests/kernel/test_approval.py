@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from itertools import product
+from typing import Final, LiteralString
 
 import asyncpg
 import pytest
@@ -26,7 +27,7 @@ create trigger protect_approved before insert or update or delete on kernel.prot
 SUPERADMIN = Stamp("1", "superadmin", superadmin_mode=True)
 ADMIN = Stamp("2", "admin")
 NOBODY = Stamp("")
-VOID_SQL = """
+VOID_SQL: Final[LiteralString] = """
 update kernel.protected_thing set state = 'voided', voided_by = 1, voided_at = now(), void_reason = 'twice' where id = 2
 """
 
@@ -49,7 +50,7 @@ async def things(site: Site) -> Site:
     return site
 
 
-async def refused(site: Site, stamp: Stamp, statement: str) -> str:
+async def refused(site: Site, stamp: Stamp, statement: LiteralString) -> str:
     with pytest.raises(asyncpg.PostgresError) as caught:
         async with site.db.transaction(stamp) as conn:
             await conn.execute(statement)
@@ -60,7 +61,7 @@ async def refused(site: Site, stamp: Stamp, statement: str) -> str:
     return str(caught.value)
 
 
-async def done(site: Site, stamp: Stamp, statement: str) -> None:
+async def done(site: Site, stamp: Stamp, statement: LiteralString) -> None:
     async with site.db.transaction(stamp) as conn:
         assert (await conn.execute(statement)).endswith(" 1")
 
@@ -77,18 +78,16 @@ async def test_drafts_may_be_deleted(things: Site) -> None:
 
 
 async def test_nobody_changes_or_deletes_what_was_approved(things: Site) -> None:
-    for stamp, row, change in product(
-        (NOBODY, ADMIN, SUPERADMIN),
-        (2, 3),
-        (
-            "update kernel.protected_thing set title = 'changed' where id = {}",
-            "update kernel.protected_thing set state = 'draft' where id = {}",
-            "update kernel.protected_thing set voided_at = '2020-01-01' where id = {}",
-            "update kernel.protected_thing set id = id + 100 where id = {}",
-            "delete from kernel.protected_thing where id = {}",
-        ),
-    ):
-        await refused(things, stamp, change.format(row))
+    rows: tuple[LiteralString, ...] = ("2", "3")
+    changes: tuple[LiteralString, ...] = (
+        "update kernel.protected_thing set title = 'changed' where id = ",
+        "update kernel.protected_thing set state = 'draft' where id = ",
+        "update kernel.protected_thing set voided_at = '2020-01-01' where id = ",
+        "update kernel.protected_thing set id = id + 100 where id = ",
+        "delete from kernel.protected_thing where id = ",
+    )
+    for stamp, row, change in product((NOBODY, ADMIN, SUPERADMIN), rows, changes):
+        await refused(things, stamp, change + row)
 
 
 async def test_allowed_columns_change_under_an_actor(things: Site) -> None:
@@ -113,7 +112,7 @@ async def test_only_the_superadministrator_in_the_announced_mode_voids(things: S
 
 
 async def test_a_row_cannot_be_added_as_approved_by_nobody(things: Site) -> None:
-    insert = "insert into kernel.protected_thing (id, title, state) values (9, 'x', '{}')"
+    insert: LiteralString = "insert into kernel.protected_thing (id, title, state) values (9, 'x', '{}')"
     await refused(things, NOBODY, insert.format("approved"))
     await refused(things, SUPERADMIN, insert.format("voided"))
     await done(things, NOBODY, insert.format("draft"))

@@ -36,12 +36,12 @@ CARD = "kernel/card.html"
 
 
 class Rules(BaseModel):
-    title: str = Field("Regulations", title="Heading", min_length=1, max_length=40)
-    note: str = Field("", title="Note")
-    limit: Money = Field(Money(1000), title="Limit")
-    days: int = Field(14, title="Days", ge=1)
-    strict: bool = Field(False, title="Strict")
-    key: SecretStr = Field(SecretStr(""), title="Key")
+    title: str = Field(default="Regulations", title="Heading", min_length=1, max_length=40)
+    note: str = Field(default="", title="Note")
+    limit: Money = Field(default=Money(1000), title="Limit")
+    days: int = Field(default=14, title="Days", ge=1)
+    strict: bool = Field(default=False, title="Strict")
+    key: SecretStr = Field(default=SecretStr(""), title="Key")
 
 
 parts: Any = types.ModuleType("parts")
@@ -163,10 +163,11 @@ async def test_the_page_of_a_customer_has_facts_tabs_and_history(office: Office)
 async def test_pages_of_the_shell_ask_the_database_at_most_three_times(office: Office) -> None:
     customer = await customer_of(office)
     visitor = await office.visitor(Role.SUPERADMIN)
+    settings: Any = sys.modules["kernel.settings"]
     paths = ("/admin/", "/admin/jobs", "/admin/audit", "/admin/mail", "/admin/plugins", "/admin/settings")
     for path in (*paths, f"/admin/customers/{customer}", "/admin/settings/parts"):
         await visitor.get(path)
-        sys.modules["kernel.settings"]._changed_at = float("-inf")
+        settings._changed_at = float("-inf")
         before = office.site.db.statements
         shows(await visitor.get(path))
         assert office.site.db.statements - before <= 3, path

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import types
 from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest
 
-from kernel import Check, Connection, Finding, Plugin, hookimpl
+from kernel import Check, Connection, Finding, Plugin, _, hookimpl
 from kernel.testing import Office
 
 found: list[Finding] = []
@@ -26,16 +27,16 @@ async def stumble(conn: Connection) -> AsyncIterator[Finding]:
         yield finding
 
 
-watched = types.ModuleType("watched")
+watched: Any = types.ModuleType("watched")
 watched.plugin = Plugin(api=1)
 
 
 @hookimpl
 def register_checks() -> list[Check]:
     return [
-        Check("watched.look", "Look", look, ("ready", "doctor")),
-        Check("watched.stumble", "Stumble", stumble, ("ready",)),
-        Check("watched.slow", "Never asked here", None, ("verify",)),
+        Check("watched.look", _("Look"), look, ("ready", "doctor")),
+        Check("watched.stumble", _("Stumble"), stumble, ("ready",)),
+        Check("watched.slow", _("Never asked here"), stumble, ("verify",)),
     ]
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from contextlib import suppress
+from typing import Any
 
 import pytest
 
@@ -60,7 +61,7 @@ async def test_a_waiting_request_does_the_work_when_the_first_one_fails(site: Si
 
 
 @pytest.mark.parametrize("other", [{"body": request_hash(b"amount=30,00")}, {"route": "send"}, {"actor": "8"}])
-async def test_the_key_of_another_request_is_refused(site: Site, other: dict[str, str]) -> None:
+async def test_the_key_of_another_request_is_refused(site: Site, other: dict[str, Any]) -> None:
     await send(site)
     with pytest.raises(KeyReused):
         await send(site, **other)

@@ -9,7 +9,7 @@ import signal
 import sys
 import types
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 from datetime import timedelta
 from pathlib import Path
@@ -20,7 +20,7 @@ import pytest
 from kernel import Job, Plugin, hookimpl
 from kernel.config import Config, ServerConfig
 from kernel.db.pool import Database, Stamp
-from kernel.jobs import Worker, discard, enqueue, failed_count, install, retry, troubled, waiting
+from kernel.jobs import Worker, discard, enqueue, failed_count, install, look_for_failed, retry, troubled, waiting
 from kernel.site import Site
 
 done: Counter[str] = Counter()
@@ -54,7 +54,7 @@ async def tick(site: Site, payload: Mapping[str, Any]) -> None:
     done["ticks"] += 1
 
 
-work = types.ModuleType("work")
+work: Any = types.ModuleType("work")
 work.plugin = Plugin(api=1)
 
 
@@ -82,7 +82,7 @@ def clean(site: Site) -> None:
 
 
 @asynccontextmanager
-async def working(*sites: Site, stop_seconds: float = 10) -> AsyncIterator[Worker]:
+async def working(*sites: Site, stop_seconds: float = 10) -> AsyncGenerator[Worker]:
     worker = Worker(
         sites,
         Config(server=ServerConfig(stop_seconds=stop_seconds)),
@@ -178,6 +178,7 @@ async def test_a_job_without_hope_stays_and_can_be_retried_and_discarded(site: S
             (trouble,) = await troubled(conn)
             assert (trouble.id, trouble.state, trouble.error) == (job, "failed", "no luck")
             assert await failed_count(conn) == 1
+            assert [finding.fatal async for finding in look_for_failed(conn)] == [False]
             assert [w.failed for w in await waiting(conn) if w.kind == "work.fail"] == [1]
         async with site.db.transaction(Stamp("1", "admin")) as conn:
             assert await retry(conn, job)

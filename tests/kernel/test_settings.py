@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import sys
+import time
 import types
 from contextlib import suppress
+from typing import Any
 
 import pytest
 from pydantic import BaseModel, ValidationError
@@ -28,8 +30,8 @@ class Rules(BaseModel):
     days: int = 14
 
 
-rules = types.ModuleType("rules")
-rules.plugin = Plugin(api=1, settings=Rules)  # type: ignore[attr-defined]
+rules: Any = types.ModuleType("rules")
+rules.plugin = Plugin(api=1, settings=Rules)
 
 pytestmark = pytest.mark.ebok(plugins=[], modules={"rules": rules})
 
@@ -85,7 +87,7 @@ async def test_what_is_in_memory_costs_no_query_and_a_notification_ends_it(site:
     try:
         await change(site, "kernel", OrganisationSettings(name="First"))
         await load(other)
-        settings = sys.modules["kernel.settings"]
+        settings: Any = sys.modules["kernel.settings"]
         settings._changed_at = float("-inf")  # as in a process that changed nothing itself
         before = other.db.statements
         await fresh(other)
@@ -99,6 +101,18 @@ async def test_what_is_in_memory_costs_no_query_and_a_notification_ends_it(site:
         assert organisation(other).name == "Second"
     finally:
         await other.db.close()
+
+
+async def test_a_change_is_seen_at_once_by_its_own_process(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    await fresh(site)
+    await change(site, "kernel", OrganisationSettings(name="New"))
+    moment = time.monotonic() + 3  # the time in which the change might not be committed is over
+    monkeypatch.setattr(time, "monotonic", lambda: moment)
+    await fresh(site)
+    assert organisation(site).name == "New"
+    before = site.db.statements
+    await fresh(site)
+    assert site.db.statements == before
 
 
 async def test_a_stored_value_that_is_no_longer_valid_gives_way(site: Site) -> None:

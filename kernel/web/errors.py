@@ -16,6 +16,7 @@ import structlog
 from aiohttp import web
 from markupsafe import Markup
 
+from kernel.approval import Protected, protection_of
 from kernel.db.pool import DatabaseUnavailable
 from kernel.i18n import Text, _, language
 from kernel.web import templating
@@ -25,6 +26,8 @@ API_PREFIX: Final = "/api/"
 RETRY_AFTER: Final = "10"
 """Seconds after which a browser may ask again when the database was away."""
 
+OWN_STATES: Final = "EB"
+"""SQLSTATEs of the product's own triggers begin so."""
 _KEPT_HEADERS: Final = ("Allow", "Retry-After", "WWW-Authenticate")
 _log = structlog.get_logger("ebok.errors")
 
@@ -116,6 +119,8 @@ def problem_of(error: BaseException) -> Problem:
     match error:
         case Problem():
             return error
+        case Protected():
+            return Problem(403, error.message)
         case Refused():
             return Problem(422, errors=error.errors, notes=error.notes)
         case web.HTTPException():
@@ -137,6 +142,16 @@ def problem_of(error: BaseException) -> Problem:
         case asyncpg.InsufficientPrivilegeError():
             _log.warning("refused by the database", exc_info=error)
             return Problem(403)
+        case (
+            asyncpg.NumericValueOutOfRangeError()
+            | asyncpg.CharacterNotInRepertoireError()
+            | asyncpg.UntranslatableCharacterError()
+        ):
+            return _no_such_value(error)
+        case _ if type(error) is asyncpg.DataError:  # a value that cannot even be sent, such as too large a number
+            return _no_such_value(error)
+        case asyncpg.PostgresError() if (error.sqlstate or "").startswith(OWN_STATES):
+            return _refused_by_rule(error)
         case asyncpg.QueryCanceledError():
             _log.error("a statement took too long", exc_info=error)
             return Problem(503, headers={"Retry-After": RETRY_AFTER})
@@ -145,6 +160,18 @@ def problem_of(error: BaseException) -> Problem:
         case _:
             _log.error("unexpected error", exc_info=error)
             return Problem(500)
+
+
+def _no_such_value(error: BaseException) -> Problem:
+    _log.warning("a value that the database cannot hold", exc_info=error)
+    return Problem(400)
+
+
+def _refused_by_rule(error: asyncpg.PostgresError) -> Problem:
+    """A rule of the data that no page told in advance: approved data, or one that changed meanwhile."""
+    _log.warning("refused by a rule of the database", sqlstate=error.sqlstate, exc_info=error)
+    protection = protection_of(error)
+    return Problem(403, protection.message) if protection else Problem(409)
 
 
 def _database_away(error: BaseException) -> Problem:

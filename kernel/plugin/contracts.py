@@ -34,12 +34,14 @@ of aiohttp's.
 class Plugin:
     """A plugin's manifest: the module's ``plugin`` attribute.
 
-    ``requires`` names the plugins whose face it uses or whose tables it needs; they start before it. ``settings`` is
-    the model of an organisation's settings (every field has a default), edited in the console by a generated form.
+    ``requires`` names the plugins whose face it uses or whose tables it needs; they start before it. ``after`` names
+    plugins that come first where they are enabled (their demonstration data, say). ``settings`` is the model
+    of an organisation's settings (every field has a default), edited in the console by a generated form.
     """
 
     api: int
     requires: tuple[str, ...] = ()
+    after: tuple[str, ...] = ()
     settings: type[BaseModel] | None = None
 
 

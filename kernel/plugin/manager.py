@@ -164,7 +164,7 @@ def describe(name: str, module: Any, distribution: str = "", version: str = "") 
 
 
 def in_order(loaded: dict[str, Loaded]) -> list[Loaded]:
-    """The plugins so that each comes after what it requires; the order of the configuration otherwise."""
+    """The plugins so that each comes after what it requires or names; the order of the configuration otherwise."""
     ordered: dict[str, Loaded] = {}
 
     def place(plugin: Loaded, path: tuple[str, ...]) -> None:
@@ -176,6 +176,9 @@ def in_order(loaded: dict[str, Loaded]) -> list[Loaded]:
             if needed not in loaded:
                 raise PluginError(f"Plugin {plugin.name!r} requires {needed!r}, which is not enabled.")
             place(loaded[needed], (*path, plugin.name))
+        for earlier in plugin.manifest.after:
+            if earlier in loaded:
+                place(loaded[earlier], (*path, plugin.name))
         ordered[plugin.name] = plugin
 
     for plugin in loaded.values():

@@ -57,7 +57,7 @@ __all__ = [
     "Status",
 ]
 
-plugin = Plugin(api=1, settings=Settings)
+plugin = Plugin(api=1, after=("customers",), settings=Settings)
 
 
 @hookimpl

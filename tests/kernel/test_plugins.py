@@ -28,6 +28,13 @@ def test_the_order_follows_what_is_required() -> None:
     assert ordered(b=(), a=()) == ["b", "a"], "otherwise the configuration's order"
 
 
+def test_what_comes_after_another_waits_for_it_where_it_is_enabled() -> None:
+    late = types.ModuleType("late")
+    late.__dict__["plugin"] = Plugin(api=1, after=("early", "absent"))
+    loaded = {"late": describe("late", late), "early": describe("early", module())}
+    assert [plugin.name for plugin in in_order(loaded)] == ["early", "late"]
+
+
 def test_a_circle_is_named() -> None:
     with pytest.raises(PluginError, match="a → b → a"):
         ordered(a=("b",), b=("a",))

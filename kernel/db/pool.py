@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import Any, Final, cast
 
 import asyncpg
 
 from kernel.db.connection import Connection
+from kernel.db.embedded import EmbeddedError
 
 CONNECT_TIMEOUT: Final = 10.0
 OLDEST_SERVER: Final = 15
+_PAUSE: Final = 0.1
+"""Seconds between two looks at a server that is starting."""
 
 
 class DatabaseUnavailable(Exception):
@@ -44,6 +47,35 @@ class Stamp:
 
 def _safe(text: str) -> str:
     return "".join(c for c in text if c.isascii() and (c.isalnum() or c in "-_.:"))[:64]
+
+
+async def _commit(connection: asyncpg.Connection) -> None:
+    try:
+        outcome = await connection.execute("commit")
+    except BaseException:
+        _drop(connection)  # nobody knows in which state it is
+        raise
+    if outcome != "COMMIT":
+        raise RuntimeError("a statement of this transaction failed without a savepoint: nothing was committed")
+
+
+async def _roll_back(connection: asyncpg.Connection) -> None:
+    """Undo everything; a connection that cannot even do that is dropped, and the server undoes it."""
+    try:
+        await connection.execute("rollback")
+    except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
+        _drop(connection)
+
+
+def _drop(connection: asyncpg.Connection) -> None:
+    with suppress(asyncpg.InterfaceError):  # the pool has noticed already that it is lost
+        connection.terminate()
+
+
+async def _give_back(pool: asyncpg.Pool, connection: Any) -> None:
+    """Return a connection; one that breaks just now is dropped by the pool and spoils nothing that was done with it."""
+    with suppress(OSError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError):
+        await pool.release(connection)
 
 
 async def _no_reset(connection: object) -> None:
@@ -77,8 +109,7 @@ class Database:
             return self._pool
         async with self._opening:
             if self._pool is None:
-                if self._before_connect is not None:
-                    await self._before_connect()
+                await self._revive()
                 self._pool = await self._make_pool()
         return self._pool
 
@@ -119,30 +150,53 @@ class Database:
 
     @asynccontextmanager
     async def transaction(self, stamp: Stamp) -> AsyncGenerator[Connection]:
-        """One transaction whose actor is set; committed at the end, rolled back by any exception."""
+        """One transaction whose actor is set; committed at the end, rolled back by any exception.
+
+        Raises DatabaseUnavailable, and RuntimeError when a statement failed, its error was swallowed, and so there was
+        nothing left to commit.
+        """
         async with self._acquired() as connection:
             await connection.execute(stamp.statements())
             try:
                 yield cast(Connection, connection)
             except BaseException:
-                await asyncio.shield(connection.execute("rollback"))
+                await asyncio.shield(_roll_back(connection))
                 raise
-            await connection.execute("commit")
+            await _commit(connection)
 
     @asynccontextmanager
     async def _acquired(self) -> AsyncGenerator[Any]:
         pool = await self.open()
-        try:
-            connection = await pool.acquire()
-        except (OSError, asyncpg.CannotConnectNowError, asyncpg.ConnectionDoesNotExistError) as first:
-            if self._before_connect is None:
-                raise DatabaseUnavailable(f"The database cannot be reached: {first}") from first
-            await self._before_connect()
-            connection = await pool.acquire()
+        connection = await self._taken(pool)
         try:
             yield connection
+        except asyncpg.InternalClientError as error:  # the server said goodbye and the socket is not closed yet
+            _drop(connection)
+            raise DatabaseUnavailable(f"The database has gone away: {error}") from error
         finally:
-            await asyncio.shield(pool.release(connection))
+            await asyncio.shield(_give_back(pool, connection))
+
+    async def _taken(self, pool: asyncpg.Pool) -> Any:
+        """A connection of the pool: one that a fallen server took along is made anew, a starting server waited for."""
+        now = asyncio.get_running_loop().time
+        deadline = now() + CONNECT_TIMEOUT
+        while True:
+            try:
+                return await pool.acquire()
+            except (OSError, asyncpg.PostgresConnectionError) as error:
+                may_come = self._before_connect is not None or isinstance(error, asyncpg.CannotConnectNowError)
+                if not may_come or now() > deadline:
+                    raise DatabaseUnavailable(f"The database cannot be reached: {error}") from error
+            await self._revive()
+            await asyncio.sleep(_PAUSE)
+
+    async def _revive(self) -> None:
+        """Have the embedded server running. Raises DatabaseUnavailable."""
+        if self._before_connect is not None:
+            try:
+                await self._before_connect()
+            except EmbeddedError as error:
+                raise DatabaseUnavailable(str(error)) from error
 
     async def close(self) -> None:
         """Wait for connections in use, then close; safe to call twice."""

@@ -15,12 +15,23 @@ from kernel.db.connection import Connection
 from kernel.db.pool import Stamp
 from kernel.people import store as people
 from kernel.plugin.contracts import DemoLogin, DemoPlan
+from kernel.plugin.manager import KERNEL
 from kernel.plugin.permissions import Role
 from kernel.plugin.registry import Registry
 from kernel.serve import free_port, serve_sites
+from kernel.settings import OrganisationSettings, save
 from kernel.site import Site
 from kernel.terminal import say
 
+_ORGANISATION: Final = OrganisationSettings(
+    name="SM Lipowa",
+    legal_name="Spółdzielnia Mieszkaniowa Lipowa",
+    street="ul. Lipowa 12",
+    city="60-702 Poznań",
+    nip="1234563218",
+    email="biuro@example.org",
+    phone="61 555 01 00",
+)
 _OFFICE: Final = (
     ("superadmin", Role.SUPERADMIN, "Helena Dąbrowska", "zielona-herbata-w-kuchni", "superadministrator"),
     ("admin", Role.ADMIN, "Paweł Kowalczyk", "spokojny-poranek-w-biurze", "administrator"),
@@ -63,6 +74,8 @@ async def _made(site: Site, plan: DemoPlan) -> list[DemoAccount]:
         kept = await conn.fetchval("select value -> 'accounts' from kernel.setting where plugin = 'kernel.demo'")
     if kept:
         return [DemoAccount(**account) for account in kept]
+    async with site.db.transaction(Stamp("demo")) as conn:
+        await save(site, conn, KERNEL, _ORGANISATION)
     logins: list[DemoLogin] = []
     for filling in site.registry.demos:
         async with site.db.transaction(Stamp("demo")) as conn:

@@ -11,6 +11,7 @@ from kernel import (
     ACTOR,
     CONN,
     SITE,
+    Badge,
     Column,
     Filter,
     Listing,
@@ -25,7 +26,6 @@ from kernel import (
     not_found,
     redirect,
 )
-from kernel.web.tables import Badge
 from plugins.customers import store
 from plugins.customers.model import CustomerForm, ServicePointForm
 

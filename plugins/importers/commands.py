@@ -112,7 +112,8 @@ def _lines(profile: Profile, outcome: engine.Outcome) -> Iterator[str]:
         for row in report.examples:
             yield f"    {_bad_row(row)}"
         if report.wrong > len(report.examples):
-            yield f"    {_('and {count} more', count=report.wrong - len(report.examples))}"
+            more = ngettext("and {count} more", "and {count} more", report.wrong - len(report.examples))
+            yield f"    {more}"
     yield str(outcome.reason or STATES[outcome.state])
 
 

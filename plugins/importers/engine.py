@@ -6,8 +6,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from kernel import Batch, Connection, Record, Refused, Site, SourceChange, SourceError, SourceRow, Text, _, audit
-from kernel.db.pool import Stamp
+from kernel import Batch, Connection, Record, Refused, Site, SourceChange, SourceError, SourceRow, Stamp, Text, _, audit
 from plugins.importers import store
 from plugins.importers.model import BadRow, EntityReport, GoodRow, Reason, RowReader, exceeded
 from plugins.importers.profile import Planned, Profile, ProfileError, match_name, nearest

@@ -11,6 +11,7 @@ from kernel import (
     ACTOR,
     CONN,
     SITE,
+    Badge,
     Column,
     Filter,
     Listing,
@@ -25,7 +26,6 @@ from kernel import (
     not_found,
     redirect,
 )
-from kernel.web.tables import Badge
 from plugins.importers import engine, store
 from plugins.importers.model import EntityReport, Reason, differences
 
@@ -35,7 +35,7 @@ STATES: Final = {
     "applied": Badge(_("applied"), "credit"),
     "superseded": Badge(_("replaced by a newer one")),
     "stopped": Badge(_("stopped"), "due"),
-    "failed": Badge(_("failed"), "due"),
+    "failed": Badge(_("unsuccessful"), "due"),
 }
 
 

@@ -9,8 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from kernel import Connection, Money, Refused, Site
-from kernel.db.pool import Stamp
+from kernel import Connection, Money, Refused, Site, Stamp
 from plugins.importers import engine, store
 from plugins.importers.engine import ImportFailed
 from plugins.importers.profile import Profile, ProfileError, read_profile

@@ -176,13 +176,43 @@ async def set_superadmin_mode(conn: Connection, session: int, until: datetime | 
 
 @dataclass(frozen=True, slots=True)
 class Listed:
-    """A session as its owner sees it."""
+    """A session as its owner sees it; ``device`` is how the browser introduced itself."""
 
     id: int
     created_at: datetime
     last_seen_at: datetime
     address: str
     device: str
+
+    @property
+    def browser(self) -> str:
+        """«Firefox · Windows»: what people know their browser by; empty for one that nobody knows."""
+        return " · ".join(name for name in (_known(_BROWSERS, self.device), _known(_SYSTEMS, self.device)) if name)
+
+
+# The first that fits: most browsers also claim to be those further down.
+_BROWSERS: Final = {
+    "Edg": "Edge",
+    "OPR/": "Opera",
+    "Firefox/": "Firefox",
+    "FxiOS/": "Firefox",
+    "SamsungBrowser/": "Samsung Internet",
+    "Chrome/": "Chrome",
+    "CriOS/": "Chrome",
+    "Safari/": "Safari",
+}
+_SYSTEMS: Final = {
+    "iPhone": "iPhone",
+    "iPad": "iPad",
+    "Android": "Android",
+    "Windows": "Windows",
+    "Macintosh": "macOS",
+    "Linux": "Linux",
+}
+
+
+def _known(names: Mapping[str, str], device: str) -> str:
+    return next((name for mark, name in names.items() if mark in device), "")
 
 
 OF_USER_SQL: Final[LiteralString] = """

@@ -15,6 +15,7 @@ from kernel.auth.office import NewUser, UnknownCustomer, may_manage
 from kernel.i18n import Text, _
 from kernel.pages.attempts import stamp_of_request, too_many
 from kernel.people import store as people
+from kernel.people.commands import commands
 from kernel.people.model import (
     LastSuperadmin,
     LoginTaken,
@@ -30,6 +31,8 @@ from kernel.plugin.permissions import STAFF, Permission, Role
 from kernel.web.request import ACTOR, CONN, SITE, Refused, not_found
 from kernel.web.routing import redirect
 from kernel.web.tables import Badge, Column, Filter, Listing, ListQuery, listed
+
+__all__ = ["commands", "navigation", "permissions", "routes"]
 
 Line = Annotated[str, StringConstraints(strip_whitespace=True, max_length=200)]
 RoleName = Literal["customer", "admin", "superadmin"]
@@ -56,10 +59,11 @@ USERS: Final = Listing(
         Column("login", _("Login"), sort='login collate "C"', link="kernel.user", by={"id": "id"}),
         Column("name", _("Name"), sort='kernel.pl_sort(name) collate "C"'),
         Column("email", _("E-mail")),
-        Column("role", _("Role"), badges={role: Badge(label) for role, label in ROLES.items()}),
+        Column("role", _("Role"), "badge", badges={role: Badge(label) for role, label in ROLES.items()}),
         Column(
             "state",
             _("State"),
+            "badge",
             badges={State.ACTIVE: Badge(_("active"), "credit"), State.DISABLED: Badge(_("disabled"))},
         ),
     ),

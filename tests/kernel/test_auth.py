@@ -9,9 +9,10 @@ from datetime import UTC, datetime, timedelta
 from email import message_from_bytes
 from email.policy import default
 
-import pyotp
 import pytest
 from argon2 import PasswordHasher
+from pyotp import random_base32
+from pyotp.totp import TOTP
 
 from kernel.audit import know
 from kernel.auth import account, login, office, second_factor, sessions, store
@@ -72,15 +73,18 @@ class Door:
         return secret, codes
 
     def code(self, secret: str) -> str:
-        return pyotp.TOTP(secret).at(self.now)
+        return TOTP(secret).at(self.now)
 
     async def mails(self) -> list[tuple[str, str]]:
         async with self.site.db.connection() as conn:
             rows = await conn.fetch("select recipient, message from kernel.mail_log order by id")
-        return [
-            (row["recipient"], message_from_bytes(row["message"], policy=default).get_body().get_content())
-            for row in rows
-        ]
+        return [(row["recipient"], _body(row["message"])) for row in rows]
+
+
+def _body(message: bytes) -> str:
+    body = message_from_bytes(message, policy=default).get_body()
+    assert body is not None
+    return body.get_content()
 
 
 @pytest.fixture
@@ -335,6 +339,26 @@ async def test_sessions_are_listed_and_ended(door: Door, conn: Connection):
     assert await sessions.end(conn, strange.id, user)
     assert await door.actor(second.token) is None
     assert await door.actor(first.token) is not None
+
+
+@pytest.mark.parametrize(
+    ("device", "browser"),
+    [
+        (
+            "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 Chrome/140.0.0.0 Safari/537.36 Edg/140.0.0.0",
+            "Edge · Windows",
+        ),
+        ("Mozilla/5.0 (X11; Linux x86_64; rv:145.0) Gecko/20100101 Firefox/145.0", "Firefox · Linux"),
+        (
+            "Mozilla/5.0 (Linux; Android 15) AppleWebKit/537.36 Chrome/140.0.0.0 Mobile Safari/537.36",
+            "Chrome · Android",
+        ),
+        ("Mozilla/5.0 (iPhone; CPU iPhone OS 18_0 like Mac OS X) Version/18.0 Safari/604.1", "Safari · iPhone"),
+        ("curl/8.0", ""),
+    ],
+)
+def test_people_recognise_their_browser(device: str, browser: str):
+    assert sessions.Listed(1, NOW, NOW, "", device).browser == browser
 
 
 async def test_another_role_ends_the_sessions(door: Door, conn: Connection):
@@ -613,22 +637,22 @@ async def test_switching_it_on_needs_a_code_of_the_offered_secret(door: Door):
         await account.enable_second_factor(door.site.db, actor, "123456", NOW)
     await account.offer_second_factor(door.site.db, actor, GOOD, NOW)
     with pytest.raises(WrongSecret):
-        await account.enable_second_factor(door.site.db, actor, door.code(pyotp.random_base32()), NOW)
+        await account.enable_second_factor(door.site.db, actor, door.code(random_base32()), NOW)
     assert not (await door.enter("biuro")).awaits_code
 
 
 @pytest.mark.parametrize("code", ["", "12345", "1234567", "１２３４５６", "abcdef", "12 34 5"])
 def test_strange_codes_are_wrong_codes(code: str):
-    assert second_factor.step_of(pyotp.random_base32(), code, NOW, 0) is None
+    assert second_factor.step_of(random_base32(), code, NOW, 0) is None
 
 
 def test_the_code_of_a_slow_clock_is_taken():
-    secret = pyotp.random_base32()
+    secret = random_base32()
     step = int(NOW.timestamp()) // 30
     for late in (-30, 0, 30):
-        code = pyotp.TOTP(secret).at(NOW + timedelta(seconds=late))
+        code = TOTP(secret).at(NOW + timedelta(seconds=late))
         assert second_factor.step_of(secret, f"{code[:3]} {code[3:]}", NOW, 0) == step + late // 30
-    assert second_factor.step_of(secret, pyotp.TOTP(secret).at(NOW + timedelta(seconds=90)), NOW, 0) is None
+    assert second_factor.step_of(secret, TOTP(secret).at(NOW + timedelta(seconds=90)), NOW, 0) is None
 
 
 # --- superadministrator mode ----------------------------------------------------------------------------------------
@@ -692,6 +716,16 @@ async def test_what_is_over_is_removed(door: Door, conn: Connection):
         "select count(*) from kernel.throttle",
     ):
         assert await conn.fetchval(query) == 0
+
+
+async def test_the_clean_up_is_scheduled(door: Door, conn: Connection):
+    await door.add("anna")
+    await door.enter("anna")
+    job = door.site.registry.jobs["kernel.prune_logins"]
+    assert job.every == timedelta(hours=1)
+    door.site.clock.move_to(NOW + timedelta(hours=13))
+    await job.handler(door.site, {})
+    assert await conn.fetchval("select count(*) from kernel.session") == 0
 
 
 async def test_devices_are_remembered_up_to_a_number(door: Door, conn: Connection):

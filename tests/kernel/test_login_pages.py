@@ -11,8 +11,8 @@ from email import message_from_bytes
 from email.policy import default
 from html import unescape
 
-import pyotp
 import pytest
+from pyotp.totp import TOTP
 
 from kernel.auth import office as staff
 from kernel.auth.office import NewUser
@@ -274,7 +274,7 @@ async def test_the_second_factor_from_start_to_end(office: Office):
     assert "style=" not in page.text
     secret = re.search(r"<output>([A-Z2-7 ]+)</output>", page.text)
     assert secret
-    totp = pyotp.TOTP(secret[1].replace(" ", ""))
+    totp = TOTP(secret[1].replace(" ", ""))
     page = await visitor.post(f"{path}/confirm", {"code": "000000"})
     assert page.status == 422
     assert "<svg" in page.text

@@ -41,7 +41,7 @@ class ChargeRow(BaseModel):
     kind: Literal["fee", "settlement", "opening"] = "fee"
     issued_on: PolishDate
     due_on: _Optional[PolishDate] = None
-    due_days: Annotated[_Optional[int], Field(ge=0, le=3650)] = None
+    due_days: _Optional[Annotated[int, Field(ge=0, le=3650)]] = None
     amount: PositiveMoney
     title: _Title = ""
     period: _Period = ""

@@ -247,74 +247,74 @@ pins as (
            case side when 'credit' then reverses else id end, amount, 'reversal'
     from changed where kind = 'reversal' and state = 'approved'
 ),
-given as (
-    select account_id, id, sum(amount) as amount from (
+standing as (  -- whatever is open, and what the loose allocations give back or the pins take
+    select account_id, id, sum(amount) as given from (
         select account_id, credit as id, amount from loose union all
         select account_id, charge, amount from loose union all
         select account_id, credit, -amount from pins union all
-        select account_id, charge, -amount from pins
+        select account_id, charge, -amount from pins union all
+        select e.account_id, e.id, 0 from cut join payments.entry e using (account_id) where e.open_amount > 0
     ) parts group by account_id, id
 ),
 queue as (
     select e.account_id, e.id, e.side, e.value_date, e.effective_due_on, e.open_amount,
-           case e.state when 'approved' then e.open_amount + coalesce(g.amount, 0) else 0 end::bigint as free
-    from (
-        select account_id, id from given union
-        select e.account_id, e.id from cut join payments.entry e using (account_id) where e.open_amount > 0
-    ) standing
-    join payments.entry e using (account_id, id)
-    left join given g using (account_id, id)
+           case e.state when 'approved' then e.open_amount + s.given else 0 end::bigint as free
+    from standing s join payments.entry e using (account_id, id)
 ),
 ranked as (
     select *, row_number() over line as place, sum(free) over line as upto
     from queue where free > 0
     window line as (partition by account_id, side order by coalesce(effective_due_on, value_date), id)
 ),
-steps as (  -- between two neighbouring ends of either queue one credit meets one charge
-    select distinct account_id, upto, coalesce(max(upto) over before, 0) as since,
-           1 + count(*) filter (where side = 'credit') over before as credit_place,
-           1 + count(*) filter (where side = 'charge') over before as charge_place
+met as (  -- between two neighbouring ends of either queue one credit meets one charge: the first that ends there or later
+    select distinct account_id, upto - coalesce(max(upto) over earlier, 0) as amount,
+           min(array[place, id, value_date - date '1900-01-01']) filter (where side = 'credit') over later as credit,
+           min(array[place, id, effective_due_on - date '1900-01-01']) filter (where side = 'charge') over later as charge
     from ranked
-    window before as (partition by account_id order by upto groups between unbounded preceding and 1 preceding)
-),
-computed as (
-    select s.account_id, c.id as credit, h.id as charge, (s.upto - s.since)::bigint as amount,
-           case when h.effective_due_on > c.value_date then 'prepay' else 'oldest_due' end as rule
-    from steps s
-    join ranked c on c.account_id = s.account_id and c.side = 'credit' and c.place = s.credit_place
-    join ranked h on h.account_id = s.account_id and h.side = 'charge' and h.place = s.charge_place
+    window earlier as (partition by account_id order by upto groups between unbounded preceding and 1 preceding),
+           later as (partition by account_id order by upto desc)
 ),
 wanted as (
-    select *, true as pinned from pins union all select *, false from computed
+    select account_id, credit[2] as credit, charge[2] as charge, amount::bigint as amount,
+           case when charge[3] > credit[3] then 'prepay' else 'oldest_due' end as rule,
+           date '1900-01-01' + credit[3]::integer as value_date, date '1900-01-01' + charge[3]::integer as effective_due_on
+    from met where credit is not null and charge is not null
+    union all
+    select p.account_id, p.credit, p.charge, p.amount, p.rule, c.value_date, h.effective_due_on
+    from pins p
+    join payments.entry c on c.account_id = p.account_id and c.id = p.credit
+    join payments.entry h on h.account_id = p.account_id and h.id = p.charge
+),
+compared as (  -- grouping, not joining: the planner cannot know how many rows meet here
+    select account_id, credit, charge, amount, rule, max(id) as id, bool_or(is_wanted) as is_wanted,
+           max(value_date) as value_date, max(effective_due_on) as effective_due_on
+    from (
+        select account_id, credit, charge, amount, rule, null::bigint as id, true as is_wanted, value_date,
+               effective_due_on from wanted
+        union all
+        select account_id, credit, charge, amount, rule, id, false, null, null from loose
+    ) both_sides group by account_id, credit, charge, amount, rule
 ),
 released as (
     update payments.allocation a set released_at = now()
-    from loose l
-    where a.account_id = l.account_id and a.id = l.id and not exists (
-        select from wanted w
-        where (w.account_id, w.credit, w.charge, w.amount, w.rule) = (l.account_id, l.credit, l.charge, l.amount, l.rule)
-    )
+    from compared c where a.account_id = c.account_id and a.id = c.id and not c.is_wanted
 ),
 made as (
     insert into payments.allocation (account_id, credit, charge, amount, rule, pinned, value_date, effective_due_on)
-    select w.account_id, w.credit, w.charge, w.amount, w.rule, w.pinned, c.value_date, h.effective_due_on
-    from wanted w
-    join payments.entry c on c.account_id = w.account_id and c.id = w.credit
-    join payments.entry h on h.account_id = w.account_id and h.id = w.charge
-    where not exists (
-        select from loose l
-        where (w.account_id, w.credit, w.charge, w.amount, w.rule) = (l.account_id, l.credit, l.charge, l.amount, l.rule)
-    )
+    select account_id, credit, charge, amount, rule, rule in ('correction', 'reversal'), value_date, effective_due_on
+    from compared where id is null
+    order by account_id, charge, credit
 ),
-taken as (
-    select account_id, id, sum(amount) as amount from (
-        select account_id, credit as id, amount from computed union all
-        select account_id, charge, amount from computed
+settled as (
+    select account_id, id, sum(amount)::bigint as open_amount, sum(open_now)::bigint as open_now from (
+        select account_id, id, free as amount, open_amount as open_now from queue union all
+        select account_id, credit, -amount, 0 from wanted where rule in ('oldest_due', 'prepay') union all
+        select account_id, charge, -amount, 0 from wanted where rule in ('oldest_due', 'prepay')
     ) parts group by account_id, id
 )
-update payments.entry e set open_amount = q.free - coalesce(t.amount, 0)
-from queue q left join taken t using (account_id, id)
-where e.account_id = q.account_id and e.id = q.id and q.open_amount <> q.free - coalesce(t.amount, 0);
+update payments.entry e set open_amount = s.open_amount
+from settled s
+where e.account_id = s.account_id and e.id = s.id and s.open_now <> s.open_amount;
 end
 $$;
 

@@ -77,14 +77,16 @@ class Book:
 
     async def credit(self) -> int:
         return await self.conn.fetchval(
-            "select coalesce(sum(open_amount), 0)::bigint from payments.entry where account_id = $1 and side = 'credit'",
+            "select coalesce(sum(open_amount), 0)::bigint from payments.entry"
+            " where account_id = $1 and side = 'credit'",
             self.account,
         )
 
     async def allocations(self) -> list[Allocation]:
         """Live allocations, as the reference sorts them."""
         rows = await self.conn.fetch(
-            "select credit, charge, amount, rule from payments.allocation where account_id = $1 and released_at is null",
+            "select credit, charge, amount, rule from payments.allocation"
+            " where account_id = $1 and released_at is null",
             self.account,
         )
         return sorted(Allocation(**dict(row)) for row in rows)

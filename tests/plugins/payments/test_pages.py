@@ -115,21 +115,27 @@ async def test_many_are_approved_at_once_and_each_once(site: Site, office: Offic
     every = await clerk.post("/admin/payments?amount=1,04", {"_key": key_of(page), "every": "true"})
     assert every.status == 303
     async with acting(site) as conn:
-        approved = await conn.fetch("select amount, journal_no from payments.entry where state = 'approved' order by id")
+        approved = await conn.fetch(
+            "select amount, journal_no from payments.entry where state = 'approved' order by id"
+        )
         assert [(row["amount"], row["journal_no"]) for row in approved] == [(100, 1), (101, 2), (104, 3)]
 
 
 async def test_drafts_are_edited_and_deleted_but_approved_entries_are_not(site: Site, office: Office) -> None:
     async with acting(site) as conn:
         book = await Book.opened(conn)
-        draft, other = await store.add_drafts(conn, [book.payment(100, date(2026, 11, 20)), book.charge(5, date(2026, 12, 10))])
+        draft, other = await store.add_drafts(
+            conn, [book.payment(100, date(2026, 11, 20)), book.charge(5, date(2026, 12, 10))]
+        )
     clerk = await office.visitor(Role.ADMIN)
     address = f"/admin/entries/{draft.entry}"
     page = await clerk.get(f"{address}/edit")
     saved = await clerk.post(f"{address}/edit", {"_key": key_of(page), "amount": "2,50", "day": "21.11.2026"})
     assert saved.status == 303
     page = await clerk.get(f"/admin/entries/{other.entry}/edit")
-    no_due = await clerk.post(f"/admin/entries/{other.entry}/edit", {"_key": key_of(page), "amount": "2", "day": "21.11.2026"})
+    no_due = await clerk.post(
+        f"/admin/entries/{other.entry}/edit", {"_key": key_of(page), "amount": "2", "day": "21.11.2026"}
+    )
     assert no_due.status == 422
     page = await clerk.get(f"/admin/entries/{other.entry}/delete")
     assert (await clerk.post(f"/admin/entries/{other.entry}/delete", {"_key": key_of(page)})).status == 303

@@ -11,10 +11,11 @@ import asyncio
 import json
 from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cache
-from typing import TYPE_CHECKING, Any, Final, LiteralString
+from typing import TYPE_CHECKING, Any, Final, LiteralString, Protocol, TypeVar
 
 import asyncpg
 import structlog
@@ -245,6 +246,21 @@ def backoff(attempt: int) -> timedelta:
     return min(timedelta(seconds=10 * 4 ** (attempt - 1)), timedelta(hours=1))
 
 
+class Closing(Protocol):
+    """Something that is closed when it is no longer needed."""
+
+    async def close(self) -> None: ...
+
+
+_C = TypeVar("_C", bound=Closing)
+_working: ContextVar[Worker] = ContextVar("ebok_worker")
+
+
+def current_worker() -> Worker | None:
+    """The worker that does the job at hand; None outside jobs."""
+    return _working.get(None)
+
+
 class Worker:
     """Does the jobs of several organisations; one that cannot be reached does not hold up the others.
 
@@ -262,11 +278,18 @@ class Worker:
     ) -> None:
         self._sites = tuple(sites)
         self._config = config
+        self._kept: dict[Callable[[Config], Any], Any] = {}
         self._heartbeat = heartbeat
         self._poll = poll
         self._pause = pause
         self._stopping = asyncio.Event()
         self._out_of_time = asyncio.Event()
+
+    def keep(self, make: Callable[[Config], _C]) -> _C:
+        """What ``make`` made of the deployment's configuration, once for this worker, which closes it at its end."""
+        if make not in self._kept:
+            self._kept[make] = make(self._config)
+        return self._kept[make]
 
     def stop(self) -> None:
         """Take no more jobs; let running ones finish, or return them to the queue after half of server.stop_seconds."""
@@ -276,10 +299,7 @@ class Worker:
 
     async def run(self) -> None:
         """Work until ``stop`` is called."""
-        from kernel.mail import Transport, use  # mail enqueues, and so imports this module
-
-        transport = Transport(self._config.mail)
-        use(transport)
+        _working.set(self)
         work = asyncio.ensure_future(asyncio.gather(*(self._serve(site) for site in self._sites)))
         try:
             await asyncio.shield(work)
@@ -288,7 +308,8 @@ class Worker:
             await work
             raise
         finally:
-            await transport.close()
+            for resource in self._kept.values():
+                await resource.close()
 
     async def _serve(self, site: Site) -> None:
         failures = 0

@@ -22,14 +22,14 @@ import structlog
 
 from kernel.db.connection import Connection
 from kernel.db.pool import Stamp
-from kernel.jobs import enqueue
+from kernel.jobs import current_worker, enqueue
 from kernel.plugin.contracts import Job
 from kernel.settings import organisation
 
 if TYPE_CHECKING:
     import aiosmtplib
 
-    from kernel.config import MailConfig
+    from kernel.config import Config, MailConfig
     from kernel.site import Site
 
 _log = structlog.get_logger("ebok.mail")
@@ -205,13 +205,22 @@ class Transport:
                 await server.quit(timeout=2)
 
 
-_transport: Transport | None = None
+_given: Transport | None = None
 
 
 def use(transport: Transport | None) -> None:
-    """What this process sends with; the worker calls it."""
-    global _transport
-    _transport = transport
+    """Send with this transport, in place of the worker's own."""
+    global _given
+    _given = transport
+
+
+def _transport() -> Transport | None:
+    worker = current_worker()
+    return _given or (worker.keep(_made) if worker else None)
+
+
+def _made(config: Config) -> Transport:
+    return Transport(config.mail)
 
 
 async def send_letter(site: Site, payload: Mapping[str, Any]) -> None:
@@ -219,7 +228,7 @@ async def send_letter(site: Site, payload: Mapping[str, Any]) -> None:
     import aiosmtplib
 
     letter = int(payload["mail"])
-    transport = _transport
+    transport = _transport()
     if transport is None or not transport.config.host:
         async with site.db.transaction(Stamp("worker")) as conn:
             await enqueue(conn, SEND, payload, after=NOT_CONFIGURED_PAUSE)

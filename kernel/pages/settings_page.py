@@ -22,7 +22,6 @@ from kernel.web.request import CONN, SITE, Upload, not_found
 from kernel.web.routing import redirect, url
 
 RIGHT: Final = "kernel.settings"
-_PLUGIN: Final = "{plugin:[a-z][a-z0-9_]*}"
 
 
 class Fields(BaseModel):
@@ -44,7 +43,7 @@ def navigation() -> Iterable[Nav]:
 def routes() -> Iterable[Route]:
     """The list of what can be set, and a form for each."""
     yield Route("GET", "/admin/settings", show_all, RIGHT, "kernel.settings", template="kernel/pages/settings.html")
-    path = f"/admin/settings/{_PLUGIN}"
+    path = "/admin/settings/{plugin}"
     yield Route("GET", path, show_one, RIGHT, "kernel.settings.of", template="kernel/pages/settings_of.html")
     yield Route("POST", path, save_one, RIGHT, "kernel.settings.save", body=Fields)
 

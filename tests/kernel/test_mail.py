@@ -19,8 +19,9 @@ from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword, Session
 from pydantic import SecretStr
 
-from kernel.config import MailConfig
+from kernel.config import Config, MailConfig
 from kernel.db.pool import Stamp
+from kernel.jobs import Worker
 from kernel.mail import Attachment, Letter, Transport, composed, letters, send_letter, send_mail, use
 from kernel.site import Site
 
@@ -158,6 +159,24 @@ async def test_a_letter_is_enqueued_with_its_transaction(site: Site) -> None:
     async with site.db.connection() as conn:
         payload = await conn.fetchval("select payload from kernel.pgqueuer where entrypoint = 'kernel.send_mail'")
     assert payload == b'{"mail":%d}' % number
+
+
+async def test_the_worker_sends_with_the_deployments_server(
+    site: Site, postbox: tuple[Postbox, int], certificate: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+    number = await write(site)
+    worker = Worker([site], Config(mail=transport(postbox[1], certificate).config))
+    task = asyncio.create_task(worker.run())
+    try:
+        async with asyncio.timeout(20):
+            while (await logged(site))[0].state != "sent":  # noqa: ASYNC110
+                await asyncio.sleep(0.05)
+    finally:
+        worker.stop()
+        await task
+    assert [line.id for line in await logged(site)] == [number]
+    assert len(postbox[0].received) == 1
 
 
 async def test_letters_share_a_connection_and_survive_its_loss(site: Site, sending: Postbox) -> None:

@@ -226,18 +226,22 @@ cut as (
            min(effective_due_on) filter (where side = 'charge') as charges_from
     from changed group by account_id
 ),
-loose as (
+loose as (  -- each branch follows an index of its own, so that none reads an account's whole history
     select a.* from cut join payments.allocation a using (account_id)
-    where a.released_at is null and not a.pinned
-      and (a.value_date >= cut.credits_from or a.effective_due_on >= cut.charges_from)
+    where a.released_at is null and not a.pinned and a.value_date >= cut.credits_from
+    union
+    select a.* from cut join payments.allocation a using (account_id)
+    where a.released_at is null and not a.pinned and a.effective_due_on >= cut.charges_from
+    union
+    select a.* from changed c join payments.allocation a on a.account_id = c.account_id and a.credit = c.id
+    where a.released_at is null and a.pinned and a.rule <> 'reversal' and (a.rule = 'correction' or not c.counts)
+    union
+    select a.* from changed c join payments.allocation a on a.account_id = c.account_id and a.charge = c.id
+    where a.released_at is null and a.pinned and a.rule not in ('correction', 'reversal') and not c.counts
     union
     select a.* from changed c join payments.allocation a
-      on a.account_id = c.account_id and (a.credit = c.id or a.charge = c.id)
-    where a.released_at is null and a.pinned and case a.rule
-        when 'reversal' then c.kind = 'reversal'
-        when 'correction' then c.id = a.credit
-        else not c.counts
-    end
+      on a.account_id = c.account_id and a.credit = case c.side when 'credit' then c.id else c.reverses end
+    where c.kind = 'reversal' and a.released_at is null and a.rule = 'reversal'
 ),
 pins as (
     select account_id, id as credit, corrects as charge, amount, 'correction' as rule
@@ -368,7 +372,7 @@ $$;
 -- more) are left alone, so that two people who approve the same list approve it once. Returns what became approved.
 create function payments.approve(accounts bigint[], entries bigint[], today date)
     returns table (account_id bigint, id bigint)
-    language plpgsql security definer set search_path = pg_catalog, pg_temp as
+    language plpgsql rows 1 security definer set search_path = pg_catalog, pg_temp as
 $$
 #variable_conflict use_column
 declare
@@ -500,7 +504,7 @@ $$;
 -- The accounts of these customers in the book «main», opened where missing.
 create function payments.open_accounts(customers bigint[], today date)
     returns table (customer bigint, account_id bigint)
-    language plpgsql security definer set search_path = pg_catalog, pg_temp as
+    language plpgsql rows 1 security definer set search_path = pg_catalog, pg_temp as
 $$
 #variable_conflict use_column
 begin

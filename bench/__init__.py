@@ -1,0 +1,1 @@
+"""How fast the product is, against a bare page on the same rows."""

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import replace
+from importlib.metadata import version
 from pathlib import Path
+from typing import Final
 
 from aiohttp import web
 
-from kernel import i18n
+from kernel import i18n, jobs
 from kernel import pages as kernel_pages
 from kernel.audit import know
 from kernel.config import Config, SiteConfig
@@ -20,6 +23,9 @@ from kernel.plugin.contracts import Loaded
 from kernel.plugin.manager import KERNEL, bundled, describe, load
 from kernel.plugin.registry import Registry, build
 from kernel.site import Site
+from kernel.web import middlewares, routing, templating
+
+DISTRIBUTION: Final = "ebok"
 
 
 def registry_of(config: Config) -> Registry:
@@ -29,9 +35,8 @@ def registry_of(config: Config) -> Registry:
 
 def make_registry(plugins: Sequence[Loaded], *, trace: bool = False) -> Registry:
     """The registry of the kernel's own declarations and ``plugins`` (in order); loads their translations."""
-    own = describe(KERNEL, kernel_pages, "ebok")
-    own = Loaded(own.name, own.module, own.manifest, Path(__file__).parent, own.distribution, own.version)
-    everything = [own, *plugins]
+    own = describe(KERNEL, kernel_pages, DISTRIBUTION, version(DISTRIBUTION))
+    everything = [replace(own, path=Path(__file__).parent), *plugins]
     i18n.load_catalogues([plugin.path for plugin in everything])
     registry = build(everything, trace=trace)
     know(registry.verbs)
@@ -43,10 +48,6 @@ async def migrate_database(owner_dsn: str, registry: Registry) -> list[migration
     connection = await migrations.connect(owner_dsn)
     try:
         ran = await migrations.migrate(connection, migrations_of(registry))
-        try:
-            from kernel import jobs
-        except ImportError:
-            return ran
         await jobs.install(connection)
     finally:
         await connection.close()
@@ -122,8 +123,6 @@ def by_host(sites: Sequence[Site]) -> dict[str, Site]:
 
 def build_app(config: Config, sites: Mapping[str, Site], registry: Registry) -> web.Application:
     """The whole product as one aiohttp application."""
-    from kernel.web import middlewares, routing, templating
-
     app = web.Application(
         middlewares=middlewares.MIDDLEWARES,
         client_max_size=config.server.upload_bytes,

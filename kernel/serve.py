@@ -23,7 +23,7 @@ from kernel.db import migrate as migrations
 from kernel.db.pool import DatabaseUnavailable
 from kernel.jobs import Worker
 from kernel.site import Site
-from kernel.web.middlewares import server_options
+from kernel.web.server import Runner
 
 _log = structlog.get_logger("ebok.serve")
 CHILD: Final = "EBOK_SERVE_CHILD"
@@ -148,12 +148,10 @@ async def listening(config: Config, sites: Sequence[Site], *, worker: bool = Tru
     shared = CHILD in os.environ
     sock = listening_socket(server.host, server.port, shared=shared)
     app = build_app(config, by_host(sites), sites[0].registry)
-    runner = web.AppRunner(
-        app, handle_signals=False, access_log=None, shutdown_timeout=server.stop_seconds, **server_options(config)
-    )
+    runner = Runner(app, config)
     await runner.setup()
     await web.SockSite(runner, sock, ssl_context=context, backlog=256).start()
-    crew = Worker(sites, sites[0].registry) if worker else None
+    crew = Worker(sites, config) if worker else None
     running = asyncio.create_task(crew.run()) if crew else None
     _log.info("serving", host=server.host, port=sock.getsockname()[1], tls=context is not None, pid=os.getpid())
     try:
@@ -173,7 +171,7 @@ async def work(config: Config) -> int:
     async with opened_sites(config, registry) as sites:
         for site in sites:
             await check_migrated(site)
-        crew = Worker(sites, sites[0].registry)
+        crew = Worker(sites, config)
         for number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(number, crew.stop)
         await crew.run()

@@ -40,5 +40,5 @@ class Site:
 
 def site_of_host(sites: Mapping[str, Site], host: str) -> Site | None:
     """The site that a Host header names (port ignored, case folded), or None."""
-    bare = host.rsplit(":", 1)[0] if host.count(":") == 1 or host.startswith("[") else host
-    return sites.get(bare.casefold().strip("[]").rstrip("."))
+    bare = host.partition("]")[0] if host.startswith("[") else host.partition(":")[0]
+    return sites.get(bare.casefold().lstrip("[").rstrip("."))

@@ -27,8 +27,10 @@ import pytest
 from aiohttp import ClientSession, CookieJar, web
 from yarl import URL
 
+from kernel.app import build_app, make_registry, migrate_database
 from kernel.auth import sessions
 from kernel.auth.tokens import new_token
+from kernel.config import Config, ServerConfig
 from kernel.dates import Clock
 from kernel.db.connection import Connection
 from kernel.db.embedded import EmbeddedServer
@@ -39,6 +41,7 @@ from kernel.plugin.manager import bundled, describe, in_order, load
 from kernel.plugin.permissions import Role
 from kernel.plugin.registry import Registry
 from kernel.site import Site
+from kernel.web.server import Runner
 
 HOST = "127.0.0.1"
 _NO_PASSWORD = "-"  # noqa: S105 (no hash at all: nobody logs in by it)
@@ -62,8 +65,6 @@ class Cluster:
 
     async def template(self, registry: Registry) -> str:
         """The name of a migrated database for these plugins, made on first use."""
-        from kernel.app import migrate_database
-
         key = ",".join(f"{plugin.name}={plugin.path}" for plugin in registry.plugins)
         if key not in self.templates:
             name = f"template_{hashlib.sha256(key.encode()).hexdigest()[:12]}"
@@ -98,8 +99,6 @@ def cluster() -> Iterator[Cluster]:
 
 def registry_of(plugins: list[str] | None = None, modules: Mapping[str, Any] | None = None) -> Registry:
     """The registry of the kernel, the named plugins (default: bundled ones) and modules registered in place."""
-    from kernel.app import make_registry
-
     placed = [describe(name, module) for name, module in (modules or {}).items()]
     named = load(bundled() if plugins is None else plugins)
     return make_registry(in_order({plugin.name: plugin for plugin in (*named, *placed)}))
@@ -232,14 +231,8 @@ class Office:
 @pytest.fixture
 async def office(site: Site) -> AsyncIterator[Office]:
     """The whole product serving ``site``, without a worker."""
-    from kernel.app import build_app
-    from kernel.config import Config
-    from kernel.web.middlewares import server_options
-
-    config = Config()
-    runner = web.AppRunner(
-        build_app(config, dict.fromkeys(site.hosts, site), site.registry), shutdown_timeout=1, **server_options(config)
-    )
+    config = Config(server=ServerConfig(stop_seconds=1))
+    runner = Runner(build_app(config, dict.fromkeys(site.hosts, site), site.registry), config)
     await runner.setup()
     served = web.TCPSite(runner, HOST, 0)
     await served.start()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
@@ -14,6 +15,8 @@ from kernel.db.connection import Connection
 from kernel.db.embedded import EmbeddedError
 
 CONNECT_TIMEOUT: Final = 10.0
+ACQUIRE_TIMEOUT: Final = 15.0
+"""Seconds to wait for a free connection before the visitor is told to come back."""
 OLDEST_SERVER: Final = 15
 _PAUSE: Final = 0.1
 """Seconds between two looks at a server that is starting."""
@@ -209,12 +212,8 @@ class Database:
 
 
 def _to_json(value: object) -> str:
-    import json
-
     return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
 
 
 def _from_json(text: str) -> object:
-    import json
-
     return json.loads(text)

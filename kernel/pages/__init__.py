@@ -1,95 +1,90 @@
-"""The kernel's own pages, declared through the same hooks as any plugin's."""
+"""The kernel's own pages and work, declared through the same hooks as any plugin's."""
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Iterable, Iterator
-from typing import Any
+from itertools import chain
+from typing import Any, Final
 
+from kernel import idempotency, jobs, mail
+from kernel.auth import commands
+from kernel.auth import declarations as auth
+from kernel.pages import (
+    account,
+    audit_log,
+    console,
+    health,
+    home,
+    jobs_page,
+    login,
+    plugins_page,
+    reset,
+    settings_page,
+    users,
+    view,
+)
 from kernel.plugin.contracts import Check, Command, Job, Nav, Plugin, Route, Verb
 from kernel.plugin.hooks import hookimpl
 from kernel.plugin.permissions import Permission
+from kernel.settings import OrganisationSettings
+from kernel.settings import verbs as settings_verbs
+from kernel.web import openapi
 
-_NAMES = (
-    "login",
-    "reset",
-    "account",
-    "users",
-    "view",
-    "home",
-    "console",
-    "audit_log",
-    "jobs_page",
-    "settings_page",
-    "plugins_page",
-    "health",
+plugin = Plugin(api=1, settings=OrganisationSettings)
+
+# Each of these modules has functions named for what it declares: routes(), permissions(), navigation() …
+_PAGES: Final = (
+    login,
+    account,
+    reset,
+    users,
+    view,
+    home,
+    console,
+    audit_log,
+    jobs_page,
+    settings_page,
+    plugins_page,
+    health,
+    openapi,
 )
+_WORK: Final = (auth, commands, idempotency, jobs, mail)
 
 
-def _modules() -> Iterator[Any]:
-    for n in _NAMES:
-        try:
-            yield importlib.import_module(f"kernel.pages.{n}")
-        except ModuleNotFoundError:
-            pass
-    for n in (
-        "kernel.web.openapi",
-        "kernel.mail",
-        "kernel.idempotency",
-        "kernel.jobs",
-        "kernel.auth.sessions",
-        "kernel.settings",
-    ):
-        try:
-            yield importlib.import_module(n)
-        except ModuleNotFoundError:
-            pass
-
-
-def _gathered(what: str) -> Iterator[Any]:
-    for module in _modules():
-        declare = getattr(module, what, None)
-        if declare is not None and callable(declare):
-            yield from declare()
-
-
-try:
-    from kernel.settings import OrganisationSettings as _S
-except ImportError:
-    _S = None
-plugin = Plugin(api=1, settings=_S)
+def _declared(what: str) -> Iterator[Any]:
+    return chain.from_iterable(getattr(module, what)() for module in (*_PAGES, *_WORK) if hasattr(module, what))
 
 
 @hookimpl
 def register_permissions() -> Iterable[Permission]:
-    return _gathered("permissions")
+    return _declared("permissions")
 
 
 @hookimpl
 def register_routes() -> Iterable[Route]:
-    return _gathered("routes")
+    return _declared("routes")
 
 
 @hookimpl
 def register_navigation() -> Iterable[Nav]:
-    return _gathered("navigation")
+    return _declared("navigation")
 
 
 @hookimpl
 def register_jobs() -> Iterable[Job]:
-    return _gathered("jobs")
+    return _declared("jobs")
 
 
 @hookimpl
 def register_audit_verbs() -> Iterable[Verb]:
-    return _gathered("verbs")
-
-
-@hookimpl
-def register_commands() -> Iterable[Command]:
-    return _gathered("commands")
+    return chain(_declared("verbs"), settings_verbs())
 
 
 @hookimpl
 def register_checks() -> Iterable[Check]:
-    return _gathered("checks")
+    return _declared("checks")
+
+
+@hookimpl
+def register_commands() -> Iterable[Command]:
+    return _declared("commands")

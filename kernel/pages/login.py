@@ -9,7 +9,6 @@ from pydantic import BaseModel, Field, SecretStr
 
 from kernel.auth import login as door
 from kernel.auth import sessions
-from kernel.auth.declarations import jobs, verbs
 from kernel.auth.login import Entered
 from kernel.auth.model import Throttled, WrongSecret
 from kernel.auth.tokens import (
@@ -24,8 +23,6 @@ from kernel.plugin.contracts import Route
 from kernel.plugin.permissions import PUBLIC
 from kernel.web.request import ACTOR, CONN, SITE, Refused, not_found
 from kernel.web.routing import local_address, redirect, redirect_to
-
-__all__ = ["jobs", "routes", "verbs"]
 
 
 class Way(BaseModel):

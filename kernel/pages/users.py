@@ -15,7 +15,6 @@ from kernel.auth.office import NewUser, UnknownCustomer, may_manage
 from kernel.i18n import Text, _
 from kernel.pages.attempts import stamp_of_request, too_many
 from kernel.people import store as people
-from kernel.people.commands import commands
 from kernel.people.model import (
     LastSuperadmin,
     LoginTaken,
@@ -31,8 +30,6 @@ from kernel.plugin.permissions import STAFF, Permission, Role
 from kernel.web.request import ACTOR, CONN, SITE, Refused, not_found
 from kernel.web.routing import redirect
 from kernel.web.tables import Badge, Column, Filter, Listing, ListQuery, listed
-
-__all__ = ["commands", "navigation", "permissions", "routes"]
 
 Line = Annotated[str, StringConstraints(strip_whitespace=True, max_length=200)]
 RoleName = Literal["customer", "admin", "superadmin"]

@@ -289,7 +289,9 @@ def _kinds(annotation: Any) -> tuple[Any, ...]:
 
 def _is_many(annotation: Any) -> bool:
     origin = get_origin(annotation) or annotation
-    return isinstance(origin, type) and origin is not str and issubclass(origin, Sequence | AbstractSet)
+    return (
+        isinstance(origin, type) and not issubclass(origin, str | bytes) and issubclass(origin, Sequence | AbstractSet)
+    )
 
 
 def validated(model: type[_M], submitted: Submitted) -> _M:

@@ -252,9 +252,11 @@ def _cut_lines(pdf: FPDF) -> None:
 def _readable(pdf: FPDF, sheet: Sheet) -> None:
     order = sheet.order
     top = TOPS[1] + COPY[1] + 7.0
-    _draw_qr(pdf, LEFT + 1.0, top + 3.6, order.qr_payload)
-    _caption(pdf, LEFT + 1.0, top + 44.0, qr_advice(order), width=QR_SIDE + 4)
-    x, width = LEFT + 48.0, 119.0
+    x, width = LEFT + 1.0, 166.0
+    if order.qr_payload:
+        _draw_qr(pdf, x, top + 3.6, order.qr_payload)
+        _caption(pdf, x, top + 44.0, qr_advice(order), width=QR_SIDE + 4)
+        x, width = LEFT + 48.0, 119.0
     pdf.set_text_color(_INK)
     _fitted(pdf, x, top - 1.0, _headline(sheet), width=width, size=14, bold=True)
     y = top + 8.0
@@ -278,7 +280,7 @@ def _facts(sheet: Sheet) -> list[tuple[Text, str]]:
     order = sheet.order
     rows = [
         (_("Payee"), ", ".join(filter(None, (order.payee_name, order.payee_address)))),
-        (_("Account number"), order.account),
+        (_("Account number"), order.account or str(_("write the number that the office gives you"))),
         (_("Amount"), str(_("write the amount yourself") if order.amount is None else order.amount)),
         (_("Transfer title"), order.transfer_title),
         (_("Payer"), ", ".join(filter(None, (order.payer_name, order.payer_address)))),
@@ -291,6 +293,11 @@ def _facts(sheet: Sheet) -> list[tuple[Text, str]]:
 
 
 def _explanation(order: PaymentOrder) -> Text:
+    if not order.payee_account:
+        return _(
+            "Ask the office for the account number and write it into the empty boxes of both parts. "
+            "Leave the title as it is: it tells us whose payment this is."
+        )
     if order.kind is OrderKind.CASH:
         return _(
             "Pay with this form at a bank or a post office: sign both parts, keep one with the stamp. "

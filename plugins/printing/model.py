@@ -48,9 +48,9 @@ class OrderKind(StrEnum):
 class PaymentOrder:
     """One order to pay: what is printed on the form, shown on the page and told to the bank's application.
 
-    ``amount`` None leaves the figure to the payer. ``payee_account`` is an NRB of 26 digits; ValueError when it is not:
-    money cannot be sent to it. Addresses are one line each, as on an envelope without the name. ``payee_nip`` is empty
-    for a payee who has none.
+    ``amount`` None leaves the figure to the payer. ``payee_account`` is an NRB of 26 digits (ValueError when it is not:
+    money cannot be sent to it), or empty where the office has not said it: the payer writes it by hand. Addresses are
+    one line each, as on an envelope without the name. ``payee_nip`` is empty for a payee who has none.
     """
 
     payee_name: str
@@ -66,7 +66,7 @@ class PaymentOrder:
     payee_nip: str = ""
 
     def __post_init__(self) -> None:
-        if normalise_nrb(self.payee_account) != self.payee_account:
+        if self.payee_account and normalise_nrb(self.payee_account) != self.payee_account:
             raise ValueError("an account number is kept as 26 digits")
 
     @property
@@ -88,10 +88,12 @@ class PaymentOrder:
 
     @property
     def qr_payload(self) -> str:
-        """The text of the QR code: nine fields, at most 160 characters.
+        """The text of the QR code: nine fields, at most 160 characters; empty without an account to pay to.
 
         An amount above 9 999,99 zł does not fit its six digits: the code then leaves the amount to the payer.
         """
+        if not self.payee_account:
+            return ""
         amount = self.amount if self.amount and self.amount <= LARGEST_IN_QR else Money(0)
         title = _identified(_qr_text(self.title), map(_qr_text, self._identifiers), width=_QR_TITLE, lines=1)
         nip = re.sub(r"[\s\-]", "", self.payee_nip)
@@ -115,8 +117,8 @@ class PaymentOrder:
 
     @property
     def account(self) -> str:
-        """The payee's account as people read it: ``29 1010 1010 …``."""
-        return format_nrb(self.payee_account)
+        """The payee's account as people read it: ``29 1010 1010 …``; empty where it is not known."""
+        return format_nrb(self.payee_account) if self.payee_account else ""
 
     @property
     def figure(self) -> str:

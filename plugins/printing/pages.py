@@ -20,6 +20,7 @@ from kernel import (
     Money,
     Pdf,
     PositiveMoney,
+    Refused,
     Request,
     Text,
     _,
@@ -66,10 +67,10 @@ class Choice(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """An order on a page: the sheet, its code as inline SVG, and what to do with the code."""
+    """An order on a page: the sheet, its code as inline SVG (none without an account), and what to do with the code."""
 
     sheet: Sheet
-    qr: Markup
+    qr: Markup | None
     advice: Text
 
 
@@ -87,7 +88,9 @@ async def order(request: Request, choice: Choice) -> dict[str, object]:
         "to_pay_by": min((payee.to_pay_by for payee in payees if payee.to_pay_by and payee.to_pay), default=None),
         "choice": choice,
         "wanted": _query(choice),
-        "payee_options": [(payee.account_no, f"{payee.name}, {format_nrb(payee.account_no)}") for payee in payees],
+        "payee_options": [
+            (payee.account_no, f"{payee.name}, {format_nrb(payee.account_no)}") for payee in payees if payee.account_no
+        ],
         "kinds": [
             (OrderKind.TRANSFER, _("by transfer")),
             (OrderKind.CASH, _("in cash, at a bank or a post office")),
@@ -106,6 +109,8 @@ async def make(request: Request, choice: Choice) -> web.StreamResponse:
     payees = await _payees(request, customer)
     sheets = await _sheets(request, customer, payees, choice)
     first = sheets[0]
+    if not first.order.payee_account:
+        raise Refused(_("The office has not entered its account number. Print the order and ask the office for it."))
     reference = await store.add_order(request[CONN], customer, first.order, first.pay_by, request[SITE].clock.today())
     return redirect(request, "printing.made", flash=_("The payment order is ready"), reference=reference)
 
@@ -134,11 +139,8 @@ async def order_pdf_for_customer(request: Request, choice: Choice) -> Pdf:
 # --- what they share ------------------------------------------------------------------------------------------------
 
 
-async def _payees(request: Request, customer: int) -> list[Payee]:
-    """Payees that can be paid: those whose account number the office has set."""
-    today = request[SITE].clock.today()
-    found = await service(request, Ledger).payees(request[CONN], customer, today)
-    return [payee for payee in found if payee.account_no]
+async def _payees(request: Request, customer: int) -> Sequence[Payee]:
+    return await service(request, Ledger).payees(request[CONN], customer, request[SITE].clock.today())
 
 
 async def _sheets(request: Request, customer: int, payees: Sequence[Payee], choice: Choice) -> list[Sheet]:
@@ -203,11 +205,13 @@ async def _made(request: Request) -> store.MadeOrder:
 
 async def _shown(sheets: Sequence[Sheet]) -> list[Shown]:
     name = str(_("Code for your bank's application"))
-    codes = [await documents.render(qr_svg, sheet.order.qr_payload, name) for sheet in sheets]
-    return [
-        Shown(sheet, Markup(code), qr_advice(sheet.order))  # noqa: S704 (a drawing of ours, its title is escaped)
-        for sheet, code in zip(sheets, codes, strict=True)
-    ]
+    return [Shown(sheet, await _code(sheet.order.qr_payload, name), qr_advice(sheet.order)) for sheet in sheets]
+
+
+async def _code(payload: str, name: str) -> Markup | None:
+    if not payload:
+        return None
+    return Markup(await documents.render(qr_svg, payload, name))  # noqa: S704 (a drawing of ours, its title is escaped)
 
 
 def _query(choice: Choice) -> dict[str, object]:

@@ -19,7 +19,7 @@ from kernel.auth.office import NewUser
 from kernel.auth.tokens import set_session_cookie
 from kernel.db.connection import Connection
 from kernel.db.pool import Stamp
-from kernel.people import commands, store
+from kernel.auth import commands, store
 from kernel.people.model import CustomerData, State
 from kernel.plugin.permissions import Role
 from kernel.site import Site

@@ -75,9 +75,14 @@ def test_an_account_number_is_shown_in_groups() -> None:
 
 
 def test_no_order_is_made_for_a_wrong_account() -> None:
-    for wrong in (NRB.replace("4711", "4712"), f"PL{NRB}", ""):
+    for wrong in (NRB.replace("4711", "4712"), f"PL{NRB}"):
         with pytest.raises(ValueError, match="account number"):
             order(payee_account=wrong)
+
+
+def test_an_account_that_the_office_has_not_entered_is_left_to_handwriting_and_has_no_code() -> None:
+    unknown = order(payee_account="")
+    assert (unknown.account, unknown.qr_payload) == ("", "")
 
 
 @given(st.integers(0, 25), st.integers(1, 9))

@@ -143,7 +143,7 @@ class Undone(Exception):
     pass
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(steps=STEPS)
 def test_the_database_allocates_as_the_reference_does(scratch: Scratch, steps: list[Any]) -> None:
     scratch.runner.run(_play(scratch.database, steps))

@@ -104,6 +104,7 @@ async def opened_sites(config: Config, registry: Registry) -> AsyncGenerator[lis
                     clock=Clock(chosen.time_zone),
                     base_url=chosen.base_url,
                     owner_dsn=owner_dsn,
+                    sessions=config.sessions,
                     defaults=config.settings,
                 )
             )

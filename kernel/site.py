@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
+from kernel.config import SessionConfig
 from kernel.dates import Clock
 from kernel.db.pool import Database
 
@@ -20,8 +21,8 @@ class Site:
     """An organisation that this process serves.
 
     ``registry`` holds everything the plugins declared (one for all sites of the process). ``owner_dsn`` is the login
-    that migrates; requests never use it. ``base_url`` is how links in letters begin; ``defaults`` are
-    the operator's first values of settings, by plugin.
+    that migrates; requests never use it. ``base_url`` is how links in letters begin, ``sessions`` how long people stay
+    logged in; ``defaults`` are the operator's first values of settings, by plugin.
     """
 
     name: str
@@ -31,6 +32,7 @@ class Site:
     clock: Clock = field(default_factory=Clock)
     base_url: str = ""
     owner_dsn: str = ""
+    sessions: SessionConfig = field(default_factory=SessionConfig)
     defaults: Mapping[str, Mapping[str, Any]] = field(default_factory=dict[str, Mapping[str, Any]])
 
     def service(self, port: type[_T]) -> _T:

@@ -12,6 +12,7 @@ from functools import cache
 from itertools import pairwise
 from typing import Final
 
+from kernel.config import SessionConfig
 from kernel.i18n import Text, _
 from kernel.plugin.permissions import Role
 
@@ -37,6 +38,15 @@ class SessionTimes:
     idle_staff: timedelta = timedelta(minutes=30)
     idle_customer: timedelta = timedelta(minutes=30)
     absolute: timedelta = timedelta(hours=12)
+
+    @classmethod
+    def configured(cls, chosen: SessionConfig) -> SessionTimes:
+        """What the operator chose."""
+        return cls(
+            timedelta(minutes=chosen.staff_idle_minutes),
+            timedelta(minutes=chosen.customer_idle_minutes),
+            timedelta(hours=chosen.absolute_hours),
+        )
 
     def idle(self, role: Role) -> timedelta:
         """The time without a click after which a session of this role is over."""

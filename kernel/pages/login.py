@@ -10,7 +10,7 @@ from pydantic import BaseModel, Field, SecretStr
 from kernel.auth import login as door
 from kernel.auth import sessions
 from kernel.auth.login import Entered
-from kernel.auth.model import Throttled, WrongSecret
+from kernel.auth.model import SessionTimes, Throttled, WrongSecret
 from kernel.auth.tokens import (
     clear_session_cookie,
     session_token,
@@ -76,7 +76,12 @@ async def log_in(request: web.Request, form: LoginForm) -> web.Response:
     site = request[SITE]
     with refusals(_("The login or the password is wrong. Check both, also the Caps Lock key")):
         entered = await door.log_in(
-            site.db, visitor_of(request), form.login, form.password.get_secret_value(), site.clock.now()
+            site.db,
+            visitor_of(request),
+            form.login,
+            form.password.get_secret_value(),
+            site.clock.now(),
+            SessionTimes.configured(site.sessions),
         )
     if entered.awaits_code:
         response = redirect(request, "kernel.login_code", query={"next": form.next} if form.next else None)
@@ -95,7 +100,9 @@ async def show_code(request: web.Request, way: Way) -> object:
 async def confirm_code(request: web.Request, form: CodeForm) -> web.Response:
     site = request[SITE]
     try:
-        entered = await door.confirm_code(site.db, visitor_of(request), form.code, site.clock.now())
+        entered = await door.confirm_code(
+            site.db, visitor_of(request), form.code, site.clock.now(), SessionTimes.configured(site.sessions)
+        )
     except Throttled as throttled:
         raise too_many(throttled) from None
     except WrongSecret:

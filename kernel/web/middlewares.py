@@ -169,14 +169,14 @@ def _peer(request: web.Request) -> str | None:
     return peer[0] if isinstance(peer, tuple) else None
 
 
-def _address(request: web.Request) -> Mapping[str, str]:
+def _address(request: web.Request) -> Mapping[str, object]:
     """A route with the ids in its path, never the words: one of them may be a one-time link's secret."""
     resource = request.match_info.route.resource
     if resource is None or resource.name is None:
         first, slash, _rest = request.path[1:].partition("/")
         return {"path": f"/{first[:40]}{slash and '/*'}".encode("ascii", "backslashreplace").decode()}
     ids = {name: value for name, value in request.match_info.items() if value.isdecimal()}
-    return {**ids, "route": resource.name}
+    return {"route": resource.name, **({"ids": ids} if ids else {})}
 
 
 @web.middleware

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from datetime import UTC, date, datetime
 
@@ -70,6 +71,23 @@ async def test_the_same_form_twice_makes_one_payment(site: Site, office: Office)
     second = await clerk.post("/admin/payments/new", form)
     assert (first.status, second.status) == (303, 303)
     assert first.headers["Location"] == second.headers["Location"]
+
+
+async def test_fifty_identical_submissions_make_one_payment(site: Site, office: Office) -> None:
+    async with acting(site) as conn:
+        await add_customer(conn)
+    clerk = await office.visitor(Role.ADMIN)
+    page = await clerk.get("/admin/payments/new")
+    form = {"_key": key_of(page), "customer_no": "4711", "amount": "20", "value_date": "24.11.2026"}
+    sent = await asyncio.gather(*(clerk.post("/admin/payments/new", form) for _ in range(50)))
+    assert {page.status for page in sent} == {303}
+    async with acting(site) as conn:
+        assert await conn.fetchval("select count(*) from payments.entry") == 1
+    address = sent[0].headers["Location"]
+    approvals = await asyncio.gather(*(clerk.post(address, {"_key": f"approval-{n}"}) for n in range(50)))
+    assert {page.status for page in approvals} == {303}
+    async with acting(site) as conn:
+        assert await conn.fetchval("select credited from payments.account_balance") == 2000
 
 
 @pytest.mark.parametrize(

@@ -200,6 +200,12 @@ with rows as (
         external_id text, customer_no text, kind text, consumer boolean, name text, given_name text, family_name text,
         nip text, email text, phone text, street text, building text, flat text, postal_code text, city text,
         country text)
+), met as (
+    select known.id as met_id, rows.*
+    from rows join kernel.customer known on known.source = $1 and known.external_id = rows.external_id
+    union all
+    select known.id, rows.*
+    from rows join kernel.customer known on known.customer_no = rows.customer_no and known.source is null
 ), done as (
     update kernel.customer known
     set customer_no = rows.customer_no, name = rows.name,
@@ -211,9 +217,8 @@ with rows as (
         building = coalesce(rows.building, known.building), flat = coalesce(rows.flat, known.flat),
         postal_code = coalesce(rows.postal_code, known.postal_code), city = coalesce(rows.city, known.city),
         country = coalesce(rows.country, known.country), source = $1, external_id = rows.external_id
-    from rows
-    where case when known.source is null then known.customer_no = rows.customer_no
-          else known.source = $1 and known.external_id = rows.external_id end
+    from met as rows
+    where known.id = rows.met_id
     returning known.id, known.customer_no, known.external_id
 ), told as (
     insert into kernel.audit_log (verb, customer, subject, facts)

@@ -120,6 +120,11 @@ async def set_aside(conn: Connection, run: int, record: str, rows: Iterable[BadR
     )
 
 
+# Rows that were copied a moment ago have no statistics: without these the planner takes them for a handful and loops.
+REFRESH_STATISTICS_SQL: Final[LiteralString] = "select importers.refresh_statistics()"
+NESTED_LOOPS_OFF_SQL: Final[LiteralString] = "set local enable_nestloop = off"
+NESTED_LOOPS_ON_SQL: Final[LiteralString] = "set local enable_nestloop = on"
+
 SET_ASIDE_TWICE_SQL: Final[LiteralString] = """
 with twice as (
     select external_id from importers.staged_row where run = $1 and record = $2
@@ -136,12 +141,11 @@ select $1, $2, number, external_id, $3::jsonb from taken
 
 async def set_aside_twice(conn: Connection, run: int, record: str, reason: Reason) -> None:
     """Set aside every row whose key comes more than once: nobody knows which one is right."""
+    await conn.execute(REFRESH_STATISTICS_SQL)
+    await conn.execute(NESTED_LOOPS_OFF_SQL)
     await conn.execute(SET_ASIDE_TWICE_SQL, run, record, [asdict(reason)])
+    await conn.execute(NESTED_LOOPS_ON_SQL)
 
-
-REFRESH_STATISTICS_SQL: Final[LiteralString] = "select importers.refresh_statistics()"
-NESTED_LOOPS_OFF_SQL: Final[LiteralString] = "set local enable_nestloop = off"
-NESTED_LOOPS_ON_SQL: Final[LiteralString] = "set local enable_nestloop = on"
 
 COMPARE_SQL: Final[LiteralString] = """
 insert into importers.difference (run, record, change, external_id, before, after, hash, grosze_before, grosze_after)
@@ -194,7 +198,6 @@ CLEAR_STAGED_SQL: Final[LiteralString] = "delete from importers.staged_row where
 
 async def compare(conn: Connection, profile: str, run: int, record: str) -> EntityReport:
     """Write down what differs between the staged rows and those applied before, and count it."""
-    await conn.execute(REFRESH_STATISTICS_SQL)
     await conn.execute(NESTED_LOOPS_OFF_SQL)
     await conn.execute(COMPARE_SQL, profile, run, record)
     counted = await conn.fetchrow(COUNT_SQL, run, record)

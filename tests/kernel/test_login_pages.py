@@ -14,12 +14,13 @@ from html import unescape
 import pytest
 from pyotp.totp import TOTP
 
+from kernel.auth import commands
 from kernel.auth import office as staff
 from kernel.auth.office import NewUser
 from kernel.auth.tokens import set_session_cookie
 from kernel.db.connection import Connection
 from kernel.db.pool import Stamp
-from kernel.auth import commands, store
+from kernel.people import store
 from kernel.people.model import CustomerData, State
 from kernel.plugin.permissions import Role
 from kernel.site import Site

@@ -8,7 +8,7 @@ from kernel.db.pool import Stamp
 from kernel.plugin.permissions import Role
 from kernel.testing import Office
 
-PASSWORD = "kasztanowa aleja pod lasem"  # noqa: S105
+PASSWORD = "kasztanowa aleja pod lasem"
 
 
 async def test_a_session_ends_when_the_operator_says(office: Office) -> None:

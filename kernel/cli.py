@@ -180,6 +180,8 @@ async def _demo(parsed: argparse.Namespace, config: Config, registry: Registry) 
 
 
 async def _migrate(parsed: argparse.Namespace, config: Config, registry: Registry) -> int:
+    import asyncpg
+
     from kernel.app import migrate_database, migrations_of, opened_sites
     from kernel.db import migrate as migrations
     from kernel.db.pool import DatabaseUnavailable
@@ -200,7 +202,7 @@ async def _migrate(parsed: argparse.Namespace, config: Config, registry: Registr
                 else:
                     ran = await migrate_database(site.owner_dsn, registry)
                     say(f"{site.name}: {len(ran)} migrations ran" if ran else f"{site.name}: up to date")
-            except (migrations.MigrationError, DatabaseUnavailable) as error:
+            except (migrations.MigrationError, DatabaseUnavailable, asyncpg.PostgresError) as error:
                 failed = True
                 fail(f"{site.name}: {error}")
     return 1 if failed else 0

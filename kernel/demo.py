@@ -18,7 +18,7 @@ from kernel.plugin.contracts import DemoLogin, DemoPlan
 from kernel.plugin.manager import KERNEL
 from kernel.plugin.permissions import Role
 from kernel.plugin.registry import Registry
-from kernel.serve import free_port, serve_sites
+from kernel.serve import ServeError, check_exposure, free_port, serve_sites
 from kernel.settings import OrganisationSettings, save
 from kernel.site import Site
 from kernel.terminal import say
@@ -51,10 +51,15 @@ class DemoAccount:
 
 
 async def demo(config: Config, registry: Registry, plan: DemoPlan, *, serve: bool, accounts_file: Path | None) -> int:
-    """Make the organisation unless it is there, print how to get in, and serve it."""
+    """Make the organisation unless it is there, print how to get in, and serve it.
+
+    Raises ServeError when the database holds a real organisation, or when its pages may not be served there.
+    """
+    if serve:
+        check_exposure(config.server)
     port = free_port(config.server.host, config.server.port)
     config = config.model_copy(update={"server": config.server.model_copy(update={"port": port})})
-    base_url = f"http://localhost:{port}"
+    base_url = f"{'https' if config.server.tls_cert else 'http'}://localhost:{port}"
     async with opened_sites(config, registry) as sites:
         site = sites[0]
         site.base_url = site.base_url or base_url
@@ -69,18 +74,18 @@ async def demo(config: Config, registry: Registry, plan: DemoPlan, *, serve: boo
 
 
 async def _made(site: Site, plan: DemoPlan) -> list[DemoAccount]:
-    """Fill an empty organisation and keep its logins in its database; an existing one is left as it is."""
+    """Fill an empty organisation, whole or not at all, with its logins beside it; an existing one is left as it is."""
     async with site.db.connection() as conn:
         kept = await conn.fetchval("select value -> 'accounts' from kernel.setting where plugin = 'kernel.demo'")
-    if kept:
-        return [DemoAccount(**account) for account in kept]
+        if kept:
+            return [DemoAccount(**account) for account in kept]
+        if await conn.fetchval("select exists (select from kernel.customer) or exists (select from kernel.users)"):
+            raise ServeError(f"The database of {site.name} holds an organisation already: choose another --data-dir.")
+    logins: list[DemoLogin] = []
     async with site.db.transaction(Stamp("demo")) as conn:
         await save(site, conn, KERNEL, _ORGANISATION)
-    logins: list[DemoLogin] = []
-    for filling in site.registry.demos:
-        async with site.db.transaction(Stamp("demo")) as conn:
+        for filling in site.registry.demos:
             logins += await filling.fill(site, conn, plan)
-    async with site.db.transaction(Stamp("demo")) as conn:
         accounts = await _add_logins(site, conn, logins)
         await conn.execute(
             "insert into kernel.setting (plugin, value)"

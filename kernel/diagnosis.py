@@ -5,22 +5,26 @@ from __future__ import annotations
 import importlib.util
 import shutil
 from collections.abc import AsyncIterator, Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final, Literal
 
 from kernel.app import migrations_of, opened_sites
 from kernel.config import Config
 from kernel.db import migrate as migrations
+from kernel.db.connection import Connection
 from kernel.db.embedded import EmbeddedError
 from kernel.db.pool import DatabaseUnavailable
 from kernel.plugin.contracts import Finding
 from kernel.plugin.manager import bundled, enabled_with_requirements
 from kernel.plugin.registry import Registry
+from kernel.serve import ServeError, check_exposure, tls_context
 from kernel.site import Site
 from kernel.terminal import say, say_json
 
 Note = Callable[[str, str, list[Finding]], None]
 _ROOM: Final = 500 * 2**20
+_CLOCK_SECONDS: Final = 5
 
 
 async def run_checks(config: Config, registry: Registry, when: Literal["verify", "doctor"], *, as_json: bool) -> int:
@@ -57,11 +61,21 @@ async def _check_site(site: Site, when: str, note: Note) -> None:
             note(site.name, "migrations", [Finding(f"{migration.label} has not run") for migration in waiting])
             if waiting:
                 return
+            if when == "doctor":
+                note(site.name, "clock", [finding async for finding in _clock(conn)])
             for check in site.registry.checks.values():
                 if when in check.when:
                     note(site.name, check.name, [finding async for finding in check.run(conn)])
     except (DatabaseUnavailable, migrations.MigrationError) as error:
         note(site.name, "database", [Finding(str(error))])
+
+
+async def _clock(conn: Connection) -> AsyncIterator[Finding]:
+    away = (await conn.fetchval("select clock_timestamp()") - datetime.now(UTC)).total_seconds()
+    if abs(away) > _CLOCK_SECONDS:
+        yield Finding(
+            f"The database's clock is {abs(away):.0f} s {'ahead of' if away > 0 else 'behind'} this machine's."
+        )
 
 
 async def _surroundings(config: Config) -> AsyncIterator[Finding]:
@@ -78,5 +92,10 @@ async def _surroundings(config: Config) -> AsyncIterator[Finding]:
     free = shutil.disk_usage(next(path for path in (directory, *directory.parents) if path.exists())).free
     if free < _ROOM:
         yield Finding(f"Only {free // 2**20} MiB are free on the disk of {directory}.")
+    try:
+        check_exposure(config.server)
+        tls_context(config.server)
+    except ServeError as error:
+        yield Finding(str(error))
     if not config.mail.host:
         yield Finding("No SMTP server is configured: letters wait in the outbox.", fatal=False)

@@ -20,7 +20,7 @@ from aiohttp import web
 from kernel.app import build_app, by_host, opened_sites, registry_of
 from kernel.config import Config, ServerConfig
 from kernel.db import migrate as migrations
-from kernel.db.pool import DatabaseUnavailable
+from kernel.db.pool import ClosedDatabase, DatabaseUnavailable
 from kernel.jobs import Worker
 from kernel.site import Site
 from kernel.web.server import Runner
@@ -110,23 +110,29 @@ def site_migrations(site: Site) -> list[migrations.Migration]:
 async def serve(config: Config, *, worker: bool = True) -> int:
     """Serve until a signal; several processes when configured. Raises ServeError before anything is served."""
     check_exposure(config.server)
-    if config.server.workers > 1 and CHILD not in os.environ:
-        return await _supervise(config.server)
-    registry = registry_of(config)
-    async with opened_sites(config, registry) as sites:
-        for site in sites:
-            try:
-                await check_migrated(site)
-            except DatabaseUnavailable as error:
-                if len(sites) == 1:
-                    raise ServeError(str(error)) from error
-                _log.exception("an organisation's database is unavailable", site=site.name)
-            except ServeError as error:
-                if len(sites) == 1:
-                    raise
-                _log.error("an organisation is not ready", site=site.name, reason=str(error))
+    async with opened_sites(config, registry_of(config)) as sites:
+        await close_unready(sites)
+        if config.server.workers > 1 and CHILD not in os.environ:
+            return await _supervise(config.server)
         await serve_sites(config, sites, worker=worker and os.environ.get(CHILD, "0") == "0")
     return 0
+
+
+async def close_unready(sites: Sequence[Site]) -> None:
+    """Let one organisation that is not ready not hold up the others: its pages say that it is closed for a moment.
+
+    Raises ServeError, DatabaseUnavailable or MigrationError when there is only that one.
+    """
+    for site in sites:
+        try:
+            await check_migrated(site)
+        except (ServeError, DatabaseUnavailable, migrations.MigrationError) as error:
+            if len(sites) == 1:
+                raise
+            _log.error("an organisation is not ready", site=site.name, reason=str(error))
+            if not isinstance(error, DatabaseUnavailable):  # which may come back
+                await site.db.close()
+                site.db = ClosedDatabase(site.db.dsn, str(error))
 
 
 async def serve_sites(config: Config, sites: Sequence[Site], *, worker: bool = True) -> None:
@@ -135,9 +141,19 @@ async def serve_sites(config: Config, sites: Sequence[Site], *, worker: bool = T
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
+    if CHILD in os.environ:
+        _stop_with_parent(os.getppid(), stop)
     async with listening(config, sites, worker=worker):
         await stop.wait()
         _log.info("stopping")
+
+
+def _stop_with_parent(parent: int, stop: asyncio.Event) -> None:
+    """A web process whose supervisor was killed outright stops, so that a new one finds the port free."""
+    if os.getppid() != parent:
+        stop.set()
+    elif not stop.is_set():
+        asyncio.get_running_loop().call_later(1, _stop_with_parent, parent, stop)
 
 
 @asynccontextmanager
@@ -161,7 +177,7 @@ async def listening(config: Config, sites: Sequence[Site], *, worker: bool = Tru
             crew.stop()
         await runner.cleanup()
         if running:
-            with contextlib.suppress(asyncio.CancelledError):
+            with contextlib.suppress(asyncio.CancelledError, TimeoutError):
                 await asyncio.wait_for(running, server.stop_seconds)
 
 
@@ -169,8 +185,7 @@ async def work(config: Config) -> int:
     """Do jobs only, until a signal."""
     registry = registry_of(config)
     async with opened_sites(config, registry) as sites:
-        for site in sites:
-            await check_migrated(site)
+        await close_unready(sites)
         crew = Worker(sites, config)
         for number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(number, crew.stop)
@@ -180,6 +195,8 @@ async def work(config: Config) -> int:
 
 async def _supervise(server: ServerConfig) -> int:
     """Run the web processes on one port, start a fallen one again, and stop them together; the first does the jobs."""
+    if not server.port:
+        raise ServeError("Several web processes need a port of their own: choose one with --port.", 2)
     listening_socket(server.host, server.port).close()
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):

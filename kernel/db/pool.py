@@ -211,6 +211,17 @@ class Database:
                 pool.terminate()
 
 
+class ClosedDatabase(Database):
+    """The database of an organisation that must not be served: every use raises DatabaseUnavailable with ``reason``."""
+
+    def __init__(self, dsn: str, reason: str) -> None:
+        super().__init__(dsn)
+        self.reason = reason
+
+    async def open(self) -> asyncpg.Pool:
+        raise DatabaseUnavailable(self.reason)
+
+
 def _to_json(value: object) -> str:
     return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
 

@@ -115,6 +115,13 @@ def registry(request: pytest.FixtureRequest) -> Registry:
 @pytest.fixture
 async def site(cluster: Cluster, registry: Registry) -> AsyncIterator[Site]:
     """A fresh organisation with a migrated, empty database and a clock that the test may move."""
+    async with opened_site(cluster, registry) as made:
+        yield made
+
+
+@asynccontextmanager
+async def opened_site(cluster: Cluster, registry: Registry) -> AsyncGenerator[Site]:
+    """What the fixture ``site`` gives, for fixtures of another scope and tests of several organisations."""
     async with cluster.database(registry) as (dsn, owner_dsn):
         made = Site("test", frozenset({HOST, "localhost"}), Database(dsn, size=6), registry, Clock())
         made.owner_dsn = owner_dsn
@@ -231,6 +238,13 @@ class Office:
 @pytest.fixture
 async def office(site: Site) -> AsyncIterator[Office]:
     """The whole product serving ``site``, without a worker."""
+    async with opened_office(site) as made:
+        yield made
+
+
+@asynccontextmanager
+async def opened_office(site: Site) -> AsyncGenerator[Office]:
+    """What the fixture ``office`` gives, for fixtures of another scope."""
     config = Config(server=ServerConfig(stop_seconds=1))
     runner = Runner(build_app(config, dict.fromkeys(site.hosts, site), site.registry), config)
     await runner.setup()

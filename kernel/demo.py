@@ -64,7 +64,7 @@ async def demo(config: Config, registry: Registry, plan: DemoPlan, *, serve: boo
         site = sites[0]
         site.base_url = site.base_url or base_url
         await migrate_database(site.owner_dsn, registry)
-        accounts = await _made(site, plan)
+        accounts = await made(site, plan)
         if accounts_file:
             _write_accounts(accounts_file, site, base_url, accounts)
         _print(base_url if serve else None, accounts)
@@ -73,7 +73,7 @@ async def demo(config: Config, registry: Registry, plan: DemoPlan, *, serve: boo
     return 0
 
 
-async def _made(site: Site, plan: DemoPlan) -> list[DemoAccount]:
+async def made(site: Site, plan: DemoPlan) -> list[DemoAccount]:
     """Fill an empty organisation, whole or not at all, with its logins beside it; an existing one is left as it is."""
     async with site.db.connection() as conn:
         kept = await conn.fetchval("select value -> 'accounts' from kernel.setting where plugin = 'kernel.demo'")

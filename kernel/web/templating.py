@@ -30,6 +30,7 @@ from kernel.i18n import Text, _, language, long_date, ngettext, short_date
 from kernel.money import NBSP, Money
 from kernel.plugin.actor import Actor
 from kernel.plugin.contracts import Card, Nav, Route, Tab
+from kernel.plugin.permissions import Role
 from kernel.plugin.registry import Registry
 from kernel.settings import organisation
 from kernel.web.assets import ASSETS, collect, setup_assets
@@ -246,8 +247,9 @@ def template_context(request: web.Request) -> dict[str, Any]:
 
 
 def _navigation(request: web.Request, actor: Actor) -> Navigation:
-    """The places of the console or of the portal that the actor may open; the nearest one to this page is current."""
-    in_console = request.path == CONSOLE or request.path.startswith(CONSOLE + "/")
+    """The places that the actor may open, of the console or of the portal; the nearest one is current."""
+    in_office = actor.role is not None and actor.role is not Role.CUSTOMER
+    in_console = in_office or request.path == CONSOLE or request.path.startswith(CONSOLE + "/")
     places = [
         (nav, route.path, prefix)
         for nav, route, prefix in request.app[_NAVIGATION]

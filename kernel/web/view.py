@@ -15,15 +15,15 @@ KEPT_SECONDS: Final = 365 * 24 * 3600
 THEMES: Final = ("auto", "light", "dark", "contrast")
 SIZES: Final = (0, 1, 2)
 
-_COOKIE: Final = re.compile(r"([0-2])\.(auto|light|dark|contrast)\.(pl|en|)\.([01])")
+_COOKIE: Final = re.compile(r"([0-2]|)\.(auto|light|dark|contrast)\.(pl|en|)\.([01])")
 
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """What was chosen: ``size`` 0–2 (100, 115, 130 %), ``theme`` (``auto`` follows the system), ``language`` (empty:
-    the browser's), ``shortcuts`` of a single key in the console (WCAG 2.1.4)."""
+    """What was chosen: ``size`` 0–2 (100, 115, 130 %; none: 115 in the portal, 100 in the console), ``theme`` (``auto``
+    follows the system), ``language`` (empty: the browser's), ``shortcuts`` of a single key (WCAG 2.1.4)."""
 
-    size: int = 0
+    size: int | None = None
     theme: str = "auto"
     language: str = ""
     shortcuts: bool = True
@@ -32,11 +32,14 @@ class View:
     def read(cls, cookie: str) -> View:
         """What a cookie says; defaults for one that is missing or was tampered with."""
         match = _COOKIE.fullmatch(cookie)
-        return cls(int(match[1]), match[2], match[3], match[4] == "1") if match else cls()
+        if match is None:
+            return cls()
+        return cls(int(match[1]) if match[1] else None, match[2], match[3], match[4] == "1")
 
     @property
     def cookie(self) -> str:
-        return f"{self.size}.{self.theme}.{self.language}.{self.shortcuts:d}"
+        size = "" if self.size is None else self.size
+        return f"{size}.{self.theme}.{self.language}.{self.shortcuts:d}"
 
 
 _VIEW: Final = web.RequestKey("view", View)

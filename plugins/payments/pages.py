@@ -14,6 +14,7 @@ from kernel import (
     ACTOR,
     CONN,
     SITE,
+    Badge,
     Card,
     Column,
     Filter,
@@ -77,10 +78,9 @@ def _kind(row: Row) -> Text:
     return KINDS[row["kind"]]
 
 
-def _state(row: Row) -> Text:
-    return STATES[row["state"]]
-
-
+_STATE_BADGES: Final = {
+    state: Badge(label, {"draft": "notice", "approved": "credit"}.get(state, "")) for state, label in STATES.items()
+}
 _COLUMNS: Final = (
     Column("id", _("No."), "number", sort="id", link="payments.entry", by={"entry": "id"}),
     Column("counted_on", _("Date"), "date"),
@@ -89,7 +89,7 @@ _COLUMNS: Final = (
     Column("kind", _("Kind"), show=_kind),
     Column("title", _("Title")),
     Column("amount", _("Amount"), "money", total=True),
-    Column("state", _("State"), show=_state),
+    Column("state", _("State"), "badge", badges=_STATE_BADGES),
 )
 
 

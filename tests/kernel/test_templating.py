@@ -182,7 +182,7 @@ CONSOLE = PORTAL.replace("portal", "console")
 
 def test_a_page_has_its_landmarks_and_no_inline_script_or_style(asker: Asker) -> None:
     for shown in (asker.text(PORTAL), asker.text(CONSOLE, actor=OFFICE, path="/admin/shelf")):
-        assert '<html lang="pl" data-size="0"' in shown
+        assert '<html lang="pl" class="' in shown
         assert '<a class="skip" href="#main">' in shown
         for landmark in ("<header", '<main id="main"', "<nav", "<footer"):
             assert landmark in shown

@@ -19,7 +19,7 @@ def test_a_damaged_cookie_means_the_defaults(cookie: str) -> None:
     assert View.read(cookie) == View()
 
 
-@pytest.mark.parametrize("view", [View(), View(2, "contrast", "en", shortcuts=False), View(1, "auto", "pl")])
+@pytest.mark.parametrize("view", [View(), View(0), View(2, "contrast", "en", shortcuts=False), View(1, "auto", "pl")])
 def test_a_view_survives_its_cookie(view: View) -> None:
     assert View.read(view.cookie) == view
 
@@ -45,6 +45,19 @@ async def test_size_theme_and_language_change_by_buttons_and_stay(office: Office
     page = (await client.get("/accessibility")).text
     assert '<html lang="en" data-size="2" data-theme="contrast"' in page
     assert "Accessibility statement" in page
+
+
+async def test_until_a_size_is_chosen_each_face_has_its_own(office: Office) -> None:
+    pressed = 'aria-pressed="true" aria-label="{}: '
+    portal, console = await office.visitor(Role.CUSTOMER), await office.visitor(Role.ADMIN)
+    for client, path, label in ((portal, "/account", "A"), (console, "/admin/", "A−")):
+        page = (await client.get(path)).text
+        assert "data-size" not in page
+        assert pressed.format(label) in page
+        await client.post("/preferences", {"theme": "dark"})
+        assert "data-size" not in (await client.get(path)).text
+        await client.post("/preferences", {"size": "2"})
+        assert pressed.format("A+") in (await client.get(path)).text
 
 
 async def test_the_choice_survives_logout(office: Office) -> None:

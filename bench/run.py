@@ -91,8 +91,8 @@ def _options() -> argparse.ArgumentParser:
     sizes = options.add_argument
     sizes("--customers", default="1000,100000", help="sizes of the organisation (default 1000,100000)")
     sizes("--months", type=int, default=24, help="months of history, two entries each (default 24)")
-    sizes("--rounds", type=int, default=5, help="interleaved rounds (default 5)")
-    sizes("--seconds", type=float, default=3, help="seconds of each page in each round (default 3)")
+    sizes("--rounds", type=int, default=10, help="interleaved rounds (default 10)")
+    sizes("--seconds", type=float, default=1.5, help="seconds of each page in each round (default 1.5)")
     sizes("--connections", type=int, default=10, help="requests in the air at once (default 10)")
     sizes("--json", type=Path, metavar="F", help="write everything measured as JSON")
     sizes("--data-dir", type=Path, metavar="D", help="keep the databases here, for the next run of the same day")

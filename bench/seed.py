@@ -83,7 +83,7 @@ async def _fill(conn: asyncpg.Connection, customers: int, months: int, today: da
     await conn.execute(GRANTS_SQL)
     await conn.execute("select setval('kernel.customer_id_seq', max(id)) from kernel.customer")
     await conn.execute(ACCOUNTS_SQL, today)
-    await conn.execute("set local maintenance_work_mem = '256MB'")
+    await conn.execute("set local maintenance_work_mem = '256MB'; set local work_mem = '64MB'")
     bare = await conn.fetch(DROP_AND_MAKE_SQL)
     for row in bare:
         await conn.execute(row["drop"])

@@ -42,39 +42,55 @@ class Shot:
     size: tuple[int, int] = DESKTOP
     theme: str = "light"
     language: str = "pl"
-    text_size: int = 0
+    text_size: int | None = None
     whole: bool = False
 
 
 BEST = (
-    Shot("portal", "arrears", "/"),
-    Shot("portal-phone", "arrears", "/", PHONE),
-    Shot("order", "arrears", "/payment-order"),
+    Shot("portal", "in arrears", "/"),
+    Shot("portal-phone", "in arrears", "/", PHONE),
+    Shot("order", "in arrears", "/payment-order"),
+    Shot("order-pdf", "in arrears", "/payment-order.pdf"),
     Shot("console", "admin", "/admin/"),
     Shot("customer", "admin", "/admin/customers/1"),
     Shot("payments", "admin", "/admin/payments"),
 )
 PAGES = {
-    "arrears": ("/", "/balance", "/payment-order", "/account", "/accessibility"),
+    "in arrears": (
+        "/",
+        "/balance",
+        "/payment-order",
+        "/account",
+        "/account/second-factor",
+        "/preferences",
+        "/accessibility",
+        "/admin/",
+    ),
     "in credit": ("/",),
     "settled": ("/",),
     "admin": (
         "/admin/",
         "/admin/customers",
         "/admin/customers/1",
-        "/admin/customers/new",
+        "/admin/customers/add",
+        "/admin/customers/1/change",
+        "/admin/customers/1/close",
         "/admin/payments",
         "/admin/payments/new",
         "/admin/imports",
+        "/admin/entries/100",
+        "/admin/entries/100/reverse",
         "/admin/users",
+        "/admin/users/add",
+        "/admin/users/3",
         "/admin/audit",
-        "/admin/settings",
-        "/admin/settings/payments",
+        "/account",
+        "/account/sessions",
         "/admin/plugins",
         "/admin/jobs",
         "/admin/search?q=now",
     ),
-    "superadmin": ("/admin/", "/admin/superadmin-mode"),
+    "superadmin": ("/admin/superadmin-mode", "/admin/settings", "/admin/settings/payments"),
     "nobody": ("/login", "/reset", "/nowhere"),
 }
 
@@ -91,11 +107,11 @@ def everything() -> list[Shot]:
             ]
     for theme in ("dark", "contrast"):
         shots += [
-            Shot(f"home.{theme}", "arrears", "/", theme=theme),
+            Shot(f"home.{theme}", "in arrears", "/", theme=theme),
             Shot(f"office.{theme}", "admin", "/admin/payments", theme=theme),
         ]
-    shots.append(Shot("home.large", "arrears", "/", PHONE, text_size=2, whole=True))
-    shots.append(Shot("home.en", "arrears", "/", language="en"))
+    shots.append(Shot("home.large", "in arrears", "/", PHONE, text_size=2, whole=True))
+    shots.append(Shot("home.en", "in arrears", "/", language="en"))
     return shots
 
 
@@ -159,7 +175,7 @@ async def _accounts(file: Path) -> dict:
 async def _session(browser: Browser, accounts: dict, who: str) -> list:
     if who == "nobody":
         return []
-    account = next(a for a in accounts["accounts"] if who in (a["role"], a.get("note")) or who in a.get("note", ""))
+    account = next(account for account in accounts["accounts"] if who in (account["role"], account["note"]))
     context = await browser.new_context(locale="pl-PL")
     page = await context.new_page()
     await page.goto(f"{accounts['base_url']}/login")
@@ -179,12 +195,30 @@ async def _picture(browser: Browser, base_url: str, cookies: list, shot: Shot, i
         locale="pl-PL",
         color_scheme="dark" if shot.theme == "dark" else "light",
     )
-    view = f"{shot.text_size}.{shot.theme}.{shot.language}.1"
+    size = "" if shot.text_size is None else shot.text_size
+    view = f"{size}.{shot.theme}.{shot.language}.1"
     await context.add_cookies([*cookies, {"name": "ebok_view", "value": view, "url": base_url}])
+    picture = into / f"{shot.name}.png"
+    if shot.path.endswith(".pdf"):
+        answer = await context.request.get(base_url + shot.path)
+        _paper(await answer.body(), picture)
+        await context.close()
+        return
     page = await context.new_page()
     await page.goto(base_url + shot.path)
-    await page.screenshot(path=into / f"{shot.name}.png", full_page=shot.whole)
+    if shot.whole:  # a tall window, not a stitched page: what sticks to its edge stays there
+        height = await page.evaluate("document.documentElement.scrollHeight")
+        await page.set_viewport_size({"width": width, "height": min(height, 6000)})
+    await page.screenshot(path=picture)
     await context.close()
+
+
+def _paper(pdf: bytes, picture: Path) -> None:
+    """The first sheet of a document as a picture."""
+    from pypdfium2 import PdfDocument
+
+    with PdfDocument(pdf) as document:
+        document[0].render(scale=1.4).to_pil().save(picture, optimize=True)
 
 
 if __name__ == "__main__":

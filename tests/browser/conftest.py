@@ -2,13 +2,25 @@
 
 from __future__ import annotations
 
+import json
+import os
 import shutil
-from collections.abc import AsyncIterator
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import AsyncIterator, Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from yarl import URL
 
 from tests.conftest import missing
+from tests.processes import ROOT
 
 if TYPE_CHECKING:
     from playwright.async_api import Browser, BrowserContext, Page
@@ -50,6 +62,80 @@ async def page(browser: Browser, request: pytest.FixtureRequest) -> AsyncIterato
     yield opened
     await context.close()
     assert not [text for text in complaints if "status of 4" not in text], complaints
+
+
+@dataclass(frozen=True, slots=True)
+class Demo:
+    """The demonstration organisation as it is served: its address, its logins, its database."""
+
+    url: str
+    dsn: str
+    accounts: tuple[dict[str, str], ...]
+    environment: dict[str, str]
+
+    def account(self, who: str) -> dict[str, str]:
+        """The login of a role (``admin``), or of the customer with a note (``in arrears``)."""
+        return next(one for one in self.accounts if who in (one["role"], one["note"]))
+
+    def ebok(self, *arguments: str) -> str:
+        """What a command says about this organisation."""
+        command = [sys.executable, "-m", "kernel", *arguments]
+        done = subprocess.run(command, cwd=ROOT, env=self.environment, capture_output=True, text=True, check=True)
+        return done.stdout
+
+    async def log_in(self, context: BrowserContext, who: str) -> None:
+        """Give a browser the session of ``who``."""
+        account = self.account(who)
+        answer = await context.request.post(
+            f"{self.url}/login",
+            form={"login": account["login"], "password": account["password"]},
+            headers={"Origin": self.url},
+            max_redirects=0,
+        )
+        assert answer.status == 303, await answer.text()
+
+
+@pytest.fixture(scope="module")
+def demo() -> Iterator[Demo]:
+    """A small demonstration organisation, served for all tests of a module."""
+    directory = Path(tempfile.mkdtemp(prefix="ebok-demo-", dir="/tmp"))
+    directory.chmod(0o755)
+    plain = {key: value for key, value in os.environ.items() if not key.startswith("EBOK_")}
+    environment = {**plain, "EBOK_DATA_DIR": str(directory)}
+    accounts = directory / "accounts.json"
+    command = [sys.executable, "-m", "kernel", "demo", "--customers", "60", "--months", "8"]
+    with (directory / "log").open("w") as log:
+        served = subprocess.Popen(
+            [*command, "--port", str(_free_port()), "--accounts-file", str(accounts)],
+            cwd=ROOT,
+            env=environment,
+            stdout=log,
+            stderr=log,
+        )
+    try:
+        content = _served(served, accounts, directory / "log")
+        yield Demo(content["base_url"], content["dsn"], tuple(content["accounts"]), environment)
+    finally:
+        served.terminate()
+        served.wait(60)
+        shutil.rmtree(directory, ignore_errors=True)
+
+
+def _free_port() -> int:
+    with socket.socket() as listening:
+        listening.bind(("127.0.0.1", 0))
+        return listening.getsockname()[1]
+
+
+def _served(process: subprocess.Popen[bytes], accounts: Path, log: Path) -> dict[str, Any]:
+    for _attempt in range(1200):
+        assert process.poll() is None, log.read_text()
+        if accounts.exists():
+            content = json.loads(accounts.read_text(encoding="utf-8"))
+            with suppress(OSError), socket.create_connection(("127.0.0.1", URL(content["base_url"]).port or 80)):
+                return content
+        time.sleep(0.1)
+    raise AssertionError(log.read_text())
 
 
 async def new_context(browser: Browser, **options: Any) -> BrowserContext:

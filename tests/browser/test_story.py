@@ -6,6 +6,7 @@ and approves it; the customer owes less, the oldest charge paid first.
 
 from __future__ import annotations
 
+import json
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -25,7 +26,7 @@ async def office(ebok: Ebok) -> AsyncIterator[Serving]:
     """An office whose customers and charges were imported a moment ago."""
     await ebok.ok("migrate")
     run = await ebok.ok("import", "run", str(PROFILE), "--approve", "--json")
-    entities = {entity["record"]: entity for entity in run.json()["entities"]}
+    entities = {entity["record"]: entity for entity in json.loads(run.out)["entities"]}
     assert (entities["customers.customer"]["new"], entities["payments.charge"]["new"]) == (59, 412)
     assert entities["payments.charge"]["sums"]["new"] == 232_860
     await ebok.ok("user", "add", "wojcik", "--role", "customer", "--customer", "49", "--password-stdin", stdin=CUSTOMER)

@@ -259,13 +259,25 @@ class EmbeddedServer:
     @asynccontextmanager
     async def _superuser(self, database: str) -> AsyncGenerator[asyncpg.Connection[asyncpg.Record]]:
         try:
-            conn = await asyncpg.connect(self._dsn(SUPERUSER, database), timeout=30)
+            conn = await self._connected(self._dsn(SUPERUSER, database))
             try:
                 yield conn
             finally:
                 await conn.close(timeout=10)
         except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
             raise EmbeddedError(f"The embedded PostgreSQL answered: {error}") from error
+
+    @staticmethod
+    async def _connected(dsn: str) -> asyncpg.Connection[asyncpg.Record]:
+        """A connection to a server that may still be starting, or recovering from a kill."""
+        deadline = time.monotonic() + START_SECONDS
+        while True:
+            try:
+                return await asyncpg.connect(dsn, timeout=30)
+            except asyncpg.CannotConnectNowError:
+                if time.monotonic() > deadline:
+                    raise
+            await asyncio.sleep(0.1)
 
     async def _blocking(self, work: Callable[[], T]) -> T:
         try:

@@ -56,7 +56,7 @@ class Migration:
 
 
 def found(plugins: Iterable[tuple[str, Path]]) -> list[Migration]:
-    """The files of ``(plugin, package directory)`` pairs, in the order they run. Raises MigrationError for an odd name."""
+    """The files of ``(plugin, package directory)`` pairs, in the order they run. MigrationError for an odd name."""
     ordered: list[Migration] = []
     for plugin, package in plugins:
         if not _NAME.fullmatch(plugin):

@@ -132,6 +132,8 @@ def problem_of(error: BaseException) -> Problem:
             return _database_away(error)
         case ConnectionError() | TimeoutError():
             return _database_away(error)
+        case asyncpg.InternalClientError():  # the server said goodbye and the socket is not closed yet
+            return _database_away(error)
         case asyncpg.InterfaceError() if "clos" in str(error):
             return _database_away(error)
         case asyncpg.UniqueViolationError() | asyncpg.ForeignKeyViolationError():

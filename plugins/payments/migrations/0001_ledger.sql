@@ -300,7 +300,7 @@ compared as (  -- grouping, not joining: the planner cannot know how many rows m
     ) both_sides group by account_id, credit, charge, amount, rule
 ),
 released as (
-    update payments.allocation a set released_at = now()
+    update payments.allocation a set released_at = greatest(now(), a.created_at)
     from compared c where a.account_id = c.account_id and a.id = c.id and not c.is_wanted
 ),
 made as (

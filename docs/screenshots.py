@@ -49,7 +49,7 @@ class Shot:
 BEST = (
     Shot("portal", "in arrears", "/"),
     Shot("portal-phone", "in arrears", "/", PHONE),
-    Shot("order", "in arrears", "/payment-order"),
+    Shot("order", "in arrears", "/payment-order", (1280, 1040)),
     Shot("order-pdf", "in arrears", "/payment-order.pdf"),
     Shot("console", "admin", "/admin/"),
     Shot("customer", "admin", "/admin/customers/1"),
@@ -124,8 +124,7 @@ async def main() -> None:
     options = parser.parse_args()
     options.into.mkdir(parents=True, exist_ok=True)
     shots = [shot for shot in (everything() if options.all else BEST) if not options.only or options.only in shot.name]
-    data = Path(tempfile.mkdtemp(prefix="ebok-pictures-", dir="/tmp"))  # noqa: S108
-    data.chmod(0o755)
+    data = _directory()
     accounts_file = data / "accounts.json"
     office = await asyncio.create_subprocess_exec(
         sys.executable,
@@ -159,10 +158,20 @@ async def main() -> None:
         shutil.rmtree(data, ignore_errors=True)
 
 
+def _directory() -> Path:
+    """A place of its own, which the database's system user may enter."""
+    data = Path(tempfile.mkdtemp(prefix="ebok-pictures-", dir="/tmp"))
+    data.chmod(0o755)
+    return data
+
+
+def _read(file: Path) -> dict | None:
+    return json.loads(file.read_text(encoding="utf-8")) if file.exists() else None
+
+
 async def _accounts(file: Path) -> dict:
     for _attempt in range(600):
-        if file.exists():
-            accounts = json.loads(file.read_text(encoding="utf-8"))
+        if accounts := _read(file):
             try:
                 async with ClientSession() as http, http.get(f"{accounts['base_url']}/readyz"):
                     return accounts

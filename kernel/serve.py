@@ -27,6 +27,7 @@ from kernel.web.server import Runner
 
 _log = structlog.get_logger("ebok.serve")
 CHILD: Final = "EBOK_SERVE_CHILD"
+"""Tells a web process its number among several and the process id of their supervisor: ``0/4711``."""
 
 
 class ServeError(Exception):
@@ -114,7 +115,7 @@ async def serve(config: Config, *, worker: bool = True) -> int:
         await close_unready(sites)
         if config.server.workers > 1 and CHILD not in os.environ:
             return await _supervise(config.server)
-        await serve_sites(config, sites, worker=worker and os.environ.get(CHILD, "0") == "0")
+        await serve_sites(config, sites, worker=worker and os.environ.get(CHILD, "0/").startswith("0/"))
     return 0
 
 
@@ -142,7 +143,7 @@ async def serve_sites(config: Config, sites: Sequence[Site], *, worker: bool = T
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     if CHILD in os.environ:
-        _stop_with_parent(os.getppid(), stop)
+        _stop_with_parent(int(os.environ[CHILD].partition("/")[2]), stop)
     async with listening(config, sites, worker=worker):
         await stop.wait()
         _log.info("stopping")
@@ -205,7 +206,7 @@ async def _supervise(server: ServerConfig) -> int:
     async def keep(index: int) -> None:
         while not stop.is_set():
             child = await asyncio.create_subprocess_exec(
-                sys.executable, "-m", "kernel", *sys.argv[1:], env={**os.environ, CHILD: str(index)}
+                sys.executable, "-m", "kernel", *sys.argv[1:], env={**os.environ, CHILD: f"{index}/{os.getpid()}"}
             )
             waiting = asyncio.create_task(child.wait())
             stopping = asyncio.create_task(stop.wait())

@@ -388,4 +388,4 @@ async def test_secrets_in_addresses_stay_out_of_the_log(office: Office, monkeypa
     assert (mangled["path"], reset["route"]) == ("/reset/*", "kernel.reset_link")
     assert "s3cr3t" not in str(kept.calls)
     assert "Kowalski" not in str(kept.calls)
-    assert (one["route"], one["note"]) == ("probe.one", "42")
+    assert (one["route"], one["ids"]) == ("probe.one", {"note": "42"})

@@ -7,6 +7,7 @@ import pytest
 from aiohttp.test_utils import make_mocked_request
 
 from kernel.app import make_registry
+from kernel.i18n import _
 from kernel.plugin import manager
 from kernel.plugin.contracts import Card, Plugin, QueueItem, Service
 from kernel.plugin.hooks import hookimpl
@@ -83,7 +84,7 @@ def test_two_services_for_one_port() -> None:
 async def test_a_failing_contribution_blanks_only_its_part_and_is_named(caplog: pytest.LogCaptureFixture) -> None:
     @hookimpl
     async def good(request):
-        return [Card("good", "a/x.html")]
+        return [Card(_("good"), "a/x.html")]
 
     @hookimpl
     async def bad(request):
@@ -93,7 +94,7 @@ async def test_a_failing_contribution_blanks_only_its_part_and_is_named(caplog: 
         [describe("bad", module(customer_cards=bad)), describe("good", module(customer_cards=good))]
     ).hooks
     gathered = await caller.contribute("customer_cards", request=make_mocked_request("GET", "/"))
-    assert {c.plugin: c.items and c.items[0].label for c in gathered} == {"bad": None, "good": "good"}
+    assert {c.plugin: c.items and str(c.items[0].label) for c in gathered} == {"bad": None, "good": "good"}
     assert "bad" in caplog.text
     assert "no luck" in caplog.text
     assert caller.timings["bad", "customer_cards"].failures == 1
@@ -119,7 +120,7 @@ async def test_hooks_are_traced_with_their_time(caplog: pytest.LogCaptureFixture
 
     @hookimpl
     async def queue_items(request):
-        return [QueueItem("x", 1, "/")]
+        return [QueueItem(_("x"), 1, "/")]
 
     caller = make_registry([describe("a", module(queue_items=queue_items))], trace=True).hooks
     await caller.contribute("queue_items", request=make_mocked_request("GET", "/"))

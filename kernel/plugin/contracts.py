@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import date, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -109,13 +109,14 @@ class SourceChange:
 class Batch:
     """Rows of one record type to apply in the run's transaction: at most some thousands at a time.
 
-    ``source`` names the profile; with it ``external_id`` is unique. ``approve``: entries become approved by the actor
-    «import»; otherwise they stay drafts. ``run`` is the import run's id.
+    ``source`` names the profile; with it ``external_id`` is unique. ``run`` is the import run's id. ``approve``: the
+    entries become approved by the actor «import»; otherwise they stay drafts. ``today`` is the organisation's day.
     """
 
     source: str
     run: int
     approve: bool
+    today: date
     new: Sequence[SourceRow] = ()
     changed: Sequence[SourceChange] = ()
     missing: Sequence[SourceRow] = ()
@@ -243,7 +244,7 @@ class DemoLogin:
 
 @dataclass(frozen=True, slots=True)
 class Demo:
-    """Fills the plugin's part of the demonstration organisation, in the order of plugins, in one transaction each.
+    """Fills the plugin's part of the demonstration organisation, in the order of plugins, all in one transaction.
 
     Returns the customers that shall get a login.
     """

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date
 from typing import Final
 
 from kernel import Batch, Connection, Record, Refused, Site, SourceChange, SourceError, SourceRow, Stamp, Text, _, audit
@@ -64,7 +65,7 @@ async def execute(site: Site, profile: Profile, *, approve: bool) -> Outcome:
         run = await store.begin_run(conn, profile.head.name, profile.head.title, approve=approve)
     try:
         async with site.db.transaction(Stamp("import")) as conn:
-            return await _executed(conn, site.registry.records, profile, run, approve=approve)
+            return await _executed(conn, site.registry.records, profile, run, approve=approve, today=site.clock.today())
     except Exception as error:
         reason = _reason(error)
         async with site.db.transaction(Stamp("import")) as conn:
@@ -73,7 +74,7 @@ async def execute(site: Site, profile: Profile, *, approve: bool) -> Outcome:
 
 
 async def _executed(
-    conn: Connection, records: Mapping[str, Record], profile: Profile, run: int, *, approve: bool
+    conn: Connection, records: Mapping[str, Record], profile: Profile, run: int, *, approve: bool, today: date
 ) -> Outcome:
     reports = await _compare(conn, profile, run)
     await store.replace_earlier(conn, profile.head.name, run)
@@ -82,15 +83,18 @@ async def _executed(
         await store.end_run(conn, run, "stopped", reason=reason, reports=reports)
         return Outcome(run, "stopped", reports, reason)
     if approve or not any(report.differs for report in reports):
-        await _apply(conn, records, profile.head.name, run, reports, approve=approve)
+        await _apply(conn, records, profile.head.name, run, reports, approve=approve, today=today)
         await store.end_run(conn, run, "applied", reports=reports)
         return Outcome(run, "applied", reports)
     await store.end_run(conn, run, "waiting", reports=reports)
     return Outcome(run, "waiting", reports)
 
 
-async def apply_waiting(conn: Connection, records: Mapping[str, Record], run: int) -> None:
-    """Apply a run that waits, as the person who acts in ``conn``. Raises Refused when it no longer waits."""
+async def apply_waiting(conn: Connection, records: Mapping[str, Record], run: int, today: date) -> None:
+    """Apply a run that waits, as the person who acts in ``conn``, booked on ``today``.
+
+    Raises Refused when it no longer waits.
+    """
     waiting = await store.run_of(conn, run)
     if waiting is None or not await store.lock_profile(conn, waiting.profile):
         raise Refused(_("Another import of this profile is under way. Try again in a moment."))
@@ -100,7 +104,7 @@ async def apply_waiting(conn: Connection, records: Mapping[str, Record], run: in
     unknown = [report.record for report in waiting.reports if report.record not in records]
     if unknown:
         raise Refused(_("The plugin of the record «{record}» is off, so it cannot be applied.", record=unknown[0]))
-    await _apply(conn, records, waiting.profile, run, waiting.reports, approve=True)
+    await _apply(conn, records, waiting.profile, run, waiting.reports, approve=True, today=today)
     await store.end_run(conn, run, "applied", approve=True)
 
 
@@ -112,11 +116,12 @@ async def _apply(
     reports: Sequence[EntityReport],
     *,
     approve: bool,
+    today: date,
 ) -> None:
     for report in reports:
         if report.differs:
             record = records[report.record]
-            async for batch in _batches(conn, record, profile, run, approve=approve):
+            async for batch in _batches(conn, record, profile, run, approve=approve, today=today):
                 await record.apply(conn, batch)
             await store.remember(conn, profile, run, record.name)
     await audit(
@@ -131,14 +136,16 @@ async def _apply(
     )
 
 
-async def _batches(conn: Connection, record: Record, profile: str, run: int, *, approve: bool) -> AsyncIterator[Batch]:
+async def _batches(
+    conn: Connection, record: Record, profile: str, run: int, *, approve: bool, today: date
+) -> AsyncIterator[Batch]:
     """The differences of one record in the source's order, at most CHUNK at a time."""
     new: list[SourceRow] = []
     changed: list[SourceChange] = []
     missing: list[SourceRow] = []
 
     def batch() -> Batch:
-        made = Batch(profile, run, approve, tuple(new), tuple(changed), tuple(missing))
+        made = Batch(profile, run, approve, today, tuple(new), tuple(changed), tuple(missing))
         for part in (new, changed, missing):
             part.clear()
         return made

@@ -114,8 +114,8 @@ async def run(request: Request, view: View) -> Mapping[str, Any]:
 
 async def apply(request: Request) -> object:
     """Apply a run that waits."""
-    number = int(request.match_info["run"])
-    await engine.apply_waiting(request[CONN], request[SITE].registry.records, number)
+    site, number = request[SITE], int(request.match_info["run"])
+    await engine.apply_waiting(request[CONN], site.registry.records, number, site.clock.today())
     return redirect(request, "importers.run", flash=_("The import was applied"), run=number)
 
 

@@ -108,7 +108,6 @@ class _Plan:
 
 async def apply(conn: Connection, batch: Batch) -> None:
     """Write a batch of charges or payments. Raises Refused naming the row whose customer is not known."""
-    today = await store.today(conn)
     accounts = await _accounts(conn, batch)
     known = await store.imported(
         conn, batch.source, [row.external_id for row in (*batch.changed, *batch.missing)], list(accounts.values())
@@ -118,10 +117,10 @@ async def apply(conn: Connection, batch: Batch) -> None:
     for key, draft in plan.edit:
         await store.edit(conn, key, draft)
     keys = [key for key, _draft in plan.edit]
-    keys += await store.draft_reversals(conn, plan.reverse, batch.source, today)
+    keys += await store.draft_reversals(conn, plan.reverse, batch.source, batch.today)
     keys += await store.add_drafts(conn, plan.add)
     if batch.approve:
-        await store.approve(conn, keys, today)
+        await store.approve(conn, keys, batch.today)
 
 
 async def _accounts(conn: Connection, batch: Batch) -> dict[str, int]:
@@ -135,7 +134,7 @@ async def _accounts(conn: Connection, batch: Batch) -> dict[str, int]:
     for row, number in named:
         if number not in customers:
             raise Refused(_("Row {row}: there is no customer {customer_no}.", row=row, customer_no=number))
-    accounts = await store.open_accounts(conn, customers.values(), await store.today(conn))
+    accounts = await store.open_accounts(conn, customers.values(), batch.today)
     return {number: accounts[customer] for number, customer in customers.items()}
 
 

@@ -143,14 +143,6 @@ async def customer_ids(conn: Connection, numbers: Iterable[str]) -> dict[str, in
     return {row["customer_no"]: row["id"] for row in rows}
 
 
-TODAY_SQL: Final[LiteralString] = "select (now() at time zone 'Europe/Warsaw')::date"
-
-
-async def today(conn: Connection) -> date:
-    """The date in Poland, for imports: they have no request and so no organisation's clock."""
-    return await conn.fetchval(TODAY_SQL)
-
-
 IMPORTED_SQL: Final[LiteralString] = """
 select distinct on (e.account_id, e.external_id)
        e.account_id, e.id, e.external_id, e.external_version, e.state,

@@ -116,12 +116,12 @@ async def test_waits_for_a_person(site: Site, profile: Profile) -> None:
     assert waiting.run is not None
     assert not shop.APPLIED
     async with site.db.transaction(Stamp("7", "admin")) as conn:
-        await engine.apply_waiting(conn, site.registry.records, waiting.run)
+        await engine.apply_waiting(conn, site.registry.records, waiting.run, site.clock.today())
     assert shop.APPLIED["1"].amount == Money(1250)
     assert shop.BATCHES[0].approve
     with pytest.raises(Refused):
         async with site.db.transaction(Stamp("7", "admin")) as conn:
-            await engine.apply_waiting(conn, site.registry.records, waiting.run)
+            await engine.apply_waiting(conn, site.registry.records, waiting.run, site.clock.today())
     assert (await run(site, profile, row(1), approve=False)).state == "applied", "nothing to decide"
 
 
@@ -135,9 +135,9 @@ async def test_a_newer_run_takes_the_place_of_a_waiting_one(site: Site, profile:
     assert found.state == "superseded"
     with pytest.raises(Refused):
         async with site.db.transaction(Stamp("7", "admin")) as tx:
-            await engine.apply_waiting(tx, site.registry.records, first.run)
+            await engine.apply_waiting(tx, site.registry.records, first.run, site.clock.today())
     async with site.db.transaction(Stamp("7", "admin")) as tx:
-        await engine.apply_waiting(tx, site.registry.records, second.run)
+        await engine.apply_waiting(tx, site.registry.records, second.run, site.clock.today())
     assert set(shop.APPLIED) == {"1", "2"}
 
 

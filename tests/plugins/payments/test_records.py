@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import date
 from typing import Any
 
 import pytest
@@ -12,6 +13,8 @@ from plugins.payments.records import ChargeRow, PaymentRow, apply
 from tests.plugins.payments.ledger import acting, add_customer
 
 pytestmark = pytest.mark.ebok(plugins=["payments"])
+
+DAY = date(2026, 2, 1)
 
 
 def charge(amount: str = "100,00", **facts: Any) -> ChargeRow:
@@ -25,7 +28,7 @@ def payment(amount: str = "60,00", **facts: Any) -> PaymentRow:
 
 async def run(site: Site, *, approve: bool = True, **rows: Any) -> None:
     async with acting(site) as conn:
-        await apply(conn, Batch("sklep", 1, approve, **rows))
+        await apply(conn, Batch("sklep", 1, approve, DAY, **rows))
 
 
 async def facts(site: Site) -> tuple[int, int, list[tuple[str, str, int, str]]]:
@@ -53,6 +56,12 @@ async def test_new_rows_become_entries_of_the_actor(site: Site, customer: int) -
     balance, open_charges, entries = await facts(site)
     assert (balance, open_charges) == (9000, 9000)
     assert {state for *_, state in entries} == {"approved"}
+    async with acting(site) as conn:
+        booked = await conn.fetch(
+            "select distinct e.booked_on, a.opened_on"
+            " from payments.entry e join payments.account a on a.id = e.account_id"
+        )
+        assert [tuple(row.values()) for row in booked] == [(DAY, DAY)], "the organisation's day, not the server's"
     with pytest.raises(Refused):
         await run(site, new=[SourceRow("c1", charge())])
 

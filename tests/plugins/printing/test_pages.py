@@ -201,9 +201,11 @@ async def test_without_an_account_number_the_page_says_so(payer: Visitor) -> Non
     LEDGER.found = [payee(51240, account_no="")]
     page = await payer.get("/payment-order")
     assert page.status == 200
-    assert "Nie znamy jeszcze numeru rachunku" in page.text
-    assert (await payer.get("/payment-order.pdf")).status == 404
-    assert (await payer.post("/payment-order", {"amount": "5"})).status == 404
+    assert "Biuro nie wpisało tu numeru swojego rachunku" in page.text
+    assert code_in(await pdf_of(payer)) == [], "printed to be completed by hand, without a code"
+    refused = await payer.post("/payment-order", {"amount": "5"})
+    assert refused.status == 422, "an order that is kept names the account"
+    assert "Biuro nie wpisało numeru swojego rachunku" in refused.text
 
 
 async def test_the_payer_s_address_is_one_line(conn: Connection, customer: int) -> None:

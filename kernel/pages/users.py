@@ -213,7 +213,6 @@ async def show_user(request: web.Request) -> object:
         "scopes": tuple(SCOPES.items()),
         "scope_labels": SCOPES,
         "grants": await people.grants(conn, user.id, now) if user.role is Role.CUSTOMER else (),
-        "session_count": len(await sessions.of_user(conn, user.id, now)),
         "may_change": may_manage(request[ACTOR], user.role),
         "is_self": user.id == request[ACTOR].user,
     }

@@ -12,10 +12,34 @@ from pydantic import ValidationError
 
 from kernel import Connection, Money, Row
 from plugins.payments import model, store
-from plugins.payments.face import CardLine, CardPart, LedgerCard, OpenCharge, OpenItems, Payee, Position, Side
+from plugins.payments.face import CardLine, CardPart, LedgerCard, OpenCharge, OpenItems, Payee, Position, Side, Status
 from plugins.payments.settings import Settings
 
 _OLDER: Final = re.compile(r"([0-9]{4}-[0-9]{2}-[0-9]{2})[.]([0-9]{1,18})[.](-?[0-9]{1,18})[.]([0-9]{1,18})")
+
+
+@dataclass(frozen=True, slots=True)
+class LastEntry:
+    """One of the last entries, as the office's list of them says it."""
+
+    entry: int
+    side: Side
+    kind: str
+    title: str
+    on: date
+    amount: Money
+    status: Status
+
+
+@dataclass(frozen=True, slots=True)
+class Desk:
+    """A customer at a glance: the position, the charges that make it, the last entries, how many drafts wait."""
+
+    customer_no: str
+    position: Position
+    charges: tuple[OpenCharge, ...]
+    entries: tuple[LastEntry, ...]
+    drafts: int
 
 
 class KeptLedger:
@@ -34,6 +58,19 @@ class KeptLedger:
         if row is None:
             return OpenItems(model.position([], 0, on), ())
         return OpenItems(_position(row, on), tuple(_open_charge(charge, on) for charge in row["charges"]))
+
+    async def desk(self, conn: Connection, customer: int, on: date, *, limit: int = 10) -> Desk:
+        """What the office sees of a customer at a glance, in one question. LookupError without such a customer."""
+        row = await store.position(conn, customer, on, limit, limit)
+        if row is None:
+            raise LookupError("no such customer")
+        return Desk(
+            customer_no=row["customer_no"],
+            position=_position(row, on),
+            charges=tuple(_open_charge(charge, on) for charge in row["charges"]),
+            entries=tuple(_last_entry(entry, on) for entry in row["entries"]),
+            drafts=row["drafts"],
+        )
 
     async def card(
         self, conn: Connection, customer: int, on: date, *, before: str | None = None, limit: int = 50
@@ -118,6 +155,28 @@ def _open_charge(charge: Mapping[str, Any], on: date) -> OpenCharge:
             effective_due_on=effective_due_on,
             on=on,
             corrected=charge["corrected"],
+        ),
+    )
+
+
+def _last_entry(entry: Mapping[str, Any], on: date) -> LastEntry:
+    side, due = Side(entry["side"]), entry["effective_due_on"]
+    return LastEntry(
+        entry=entry["entry"],
+        side=side,
+        kind=entry["kind"],
+        title=entry["title"],
+        on=date.fromisoformat(entry["on"]),
+        amount=Money(entry["amount"]),
+        status=model.status_of(
+            side,
+            amount=entry["amount"],
+            open_amount=entry["open"],
+            effective_due_on=date.fromisoformat(due) if due else None,
+            on=on,
+            state=entry["state"],
+            is_reversed=entry["is_reversed"],
+            corrected=entry["corrected"],
         ),
     )
 

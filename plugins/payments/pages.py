@@ -37,11 +37,11 @@ from kernel import (
     ngettext,
     not_found,
     redirect,
-    service,
     url,
 )
 from plugins.payments import store
-from plugins.payments.face import Ledger, Side
+from plugins.payments.face import Side
+from plugins.payments.ledger import KeptLedger
 from plugins.payments.model import CHANNELS, KINDS, RULES, STATES, STATUSES, status_of
 from plugins.payments.store import Draft, Entry
 
@@ -455,19 +455,17 @@ def _today(request: Request) -> date:
 
 async def customer_tab(request: Request, customer: int) -> Tab:
     """What a customer owes, what is open, and the last entries."""
-    conn, on, ledger = request[CONN], _today(request), service(request, Ledger)
-    items = await ledger.open_items(conn, customer, on, limit=10)
-    card = await ledger.card(conn, customer, on, limit=10)
+    desk = await KeptLedger().desk(request[CONN], customer, _today(request))
     return Tab(
         "payments.entries",
         _("Ledger"),
         "payments/tab.html",
         {
-            "position": items.position,
-            "open_charges": items.charges,
-            "lines": card.lines,
-            "customer_no": await store.customer_no(conn, customer),
-            "drafts": await store.drafts_of_customer(conn, customer),
+            "position": desk.position,
+            "open_charges": desk.charges,
+            "lines": desk.entries,
+            "customer_no": desk.customer_no,
+            "drafts": desk.drafts,
             "kinds": KINDS,
             "statuses": STATUSES,
             "may_enter": request[ACTOR].may("payments.enter"),

@@ -483,6 +483,7 @@ async def parts(conn: Connection, key: Key) -> Sequence[Row]:
 POSITION_SQL: Final[LiteralString] = """
 select c.customer_no, c.name, b.balance,
        o.due, o.arrears, o.credit, o.nearest, o.nearest_amount, coalesce(i.charges, '[]') as charges,
+       coalesce(l.entries, '[]') as entries, d.drafts,
        (select jsonb_object_agg(plugin, value) from kernel.setting where plugin in ('kernel', 'payments')) as settings
 from kernel.customer c
 cross join lateral (
@@ -518,16 +519,40 @@ cross join lateral (
         limit $3
     ) e
 ) i
+cross join lateral (
+    select jsonb_agg(jsonb_build_object('entry', e.id, 'side', e.side, 'kind', e.kind, 'title', e.title,
+               'on', e.counted_on, 'effective_due_on', e.effective_due_on, 'amount', e.amount, 'open', e.open_amount,
+               'state', e.state, 'is_reversed', exists (
+                   select from payments.entry r
+                   where r.account_id = e.account_id and r.reverses = e.id and r.state = 'approved'),
+               'corrected', coalesce((
+                   select sum(l.amount) from payments.allocation l
+                   where l.account_id = e.account_id and l.charge = e.id and l.released_at is null
+                     and l.rule = 'correction'), 0)) order by e.counted_on desc, e.id desc) as entries
+    from (
+        select e.* from payments.account a cross join lateral (
+            select * from payments.entry e where e.account_id = a.id and e.state <> 'draft'
+            order by e.counted_on desc, e.id desc limit $4
+        ) e
+        where a.customer = c.id and $4 > 0
+        order by e.counted_on desc, e.id desc
+        limit $4
+    ) e
+) l
+cross join lateral (
+    select count(*) as drafts from payments.account a join payments.entry e on e.account_id = a.id and e.state = 'draft'
+    where a.customer = c.id and $4 > 0
+) d
 where c.id = $1
 """
 
 
-async def position(conn: Connection, customer: int, on: date, charges: int = 0) -> Row | None:
+async def position(conn: Connection, customer: int, on: date, charges: int = 0, entries: int = 0) -> Row | None:
     """The sums of a customer's position in grosze, with what a payment order needs and that many open charges.
 
-    None: there is no such customer.
+    With ``entries`` also as many of the last entries and the number of drafts. None: there is no such customer.
     """
-    return await conn.fetchrow(POSITION_SQL, customer, on, charges)
+    return await conn.fetchrow(POSITION_SQL, customer, on, charges, entries)
 
 
 CARD_SQL: Final[LiteralString] = """
@@ -604,14 +629,6 @@ limit $1
 async def recent(conn: Connection, limit: int) -> Sequence[Row]:
     """The newest entries."""
     return await conn.fetch(RECENT_SQL, limit)
-
-
-CUSTOMER_NO_SQL: Final[LiteralString] = "select customer_no from kernel.customer where id = $1"
-
-
-async def customer_no(conn: Connection, customer: int) -> str:
-    """The organisation's number of a customer; empty when there is no such customer."""
-    return await conn.fetchval(CUSTOMER_NO_SQL, customer) or ""
 
 
 # --- the demonstration ----------------------------------------------------------------------------------------------

@@ -19,7 +19,7 @@ from kernel.jobs import enqueue
 from kernel.mail import send_mail
 from kernel.people import store as people
 from kernel.people.model import CustomerData, ServicePointData
-from kernel.plugin.contracts import Route
+from kernel.plugin.contracts import DemoPlan, Route
 from kernel.plugin.permissions import PUBLIC, Role
 from kernel.plugin.registry import Registry
 from kernel.site import Site
@@ -120,12 +120,14 @@ class Furnished:
 
 @asynccontextmanager
 async def furnished_office(cluster: Cluster, registry: Registry, *, crowd: int = 0) -> AsyncGenerator[Furnished]:
-    """An office of these plugins with one of everything, and ``crowd`` customers with a history besides."""
+    """An office of these plugins with one of everything, and ``crowd`` customers and users with a history besides."""
     async with opened_site(cluster, registry) as site, opened_office(site) as office:
-        yield await _furnish(office, crowd)
+        if crowd:
+            await _crowd(site, crowd)
+        yield await _furnish(office, history=2 * crowd or 1)
 
 
-async def _furnish(office: Office, crowd: int) -> Furnished:
+async def _furnish(office: Office, history: int) -> Furnished:
     site = office.site
     there: dict[str, list[str]] = {"plugin": [p.name for p in site.registry.plugins if p.manifest.settings]}
     others: dict[str, list[str]] = {}
@@ -152,15 +154,14 @@ async def _furnish(office: Office, crowd: int) -> Furnished:
         there |= {"token": [token], "job": [str(job)]}
         if site.registry.plugin("payments"):
             await conn.execute(
-                "insert into kernel.setting (plugin, value) values ('payments', $1)", {"account_no": ACCOUNT_NO}
+                "insert into kernel.setting (plugin, value) values ('payments', $1) on conflict do nothing",
+                {"account_no": ACCOUNT_NO},
             )
-            there["entry"] = [str(number) for number in await _entries(site, conn, own)]
-            others["entry"] = [str(number) for number in await _entries(site, conn, foreign)]
+            there["entry"] = [str(number) for number in await _entries(site, conn, own, history)]
+            others["entry"] = [str(number) for number in await _entries(site, conn, foreign, 1)]
     if site.registry.plugin("importers"):
         has_source = "csv" in site.registry.sources and "customers.customer" in site.registry.records
         there["run"] = [str(number) for number in await (_imports(site) if has_source else _failed_import(site))]
-    if crowd:
-        await _crowd(site, crowd)
     furnished = Furnished(office, own, foreign, there, others)
     if site.registry.plugin("printing"):
         anna = await furnished.visitor(Role.CUSTOMER)
@@ -175,8 +176,8 @@ async def _add_user(site: Site, conn: Connection, login: str, role: Role) -> int
     return await people.add_user(conn, login=login, role=role, name=login, now=site.clock.now())
 
 
-async def _entries(site: Site, conn: Connection, customer: int, months: int = 1) -> list[int]:
-    """A draft, a charge partly paid and overdue, its payment, a reversal and what it reverses, one that is voided."""
+async def _entries(site: Site, conn: Connection, customer: int, charges: int) -> list[int]:
+    """A draft, charges (all but the last paid, that one in part), a payment, a reversal and what it reverses."""
     today = site.clock.today()
     account = (await ledger.open_accounts(conn, [customer], today))[customer]
 
@@ -187,14 +188,16 @@ async def _entries(site: Site, conn: Connection, customer: int, months: int = 1)
         return Draft(account, Side.CREDIT, "payment", Money(grosze), value_date=today, title="Wpłata", channel="cash")
 
     (draft,) = await ledger.add_drafts(conn, [payment(1000)])
-    charges = [charge(5000, today - timedelta(days=30 * (month + 1))) for month in range(months)]
-    keys = await ledger.add_drafts(conn, [*charges, payment(2000), payment(700)])
+    owed = [charge(5000, today - timedelta(days=day + 1)) for day in range(charges)]
+    history = [payment(5000) for _charge in owed[1:]]
+    keys = await ledger.add_drafts(conn, [*owed, *history, payment(2000), payment(700)])
     await ledger.approve(conn, keys, today)
-    *_others, owed, paid, returned = sorted(key.entry for key in keys)
+    numbers = sorted(key.entry for key in keys)
+    charged, paid, returned = numbers[0], numbers[-2], numbers[-1]
     wrong = await ledger.entry(conn, returned)
     assert wrong is not None
     await ledger.reverse(conn, wrong, "zwrot z banku", today)
-    return [draft.entry, owed, paid, returned]
+    return [draft.entry, charged, paid, returned]
 
 
 async def _imports(site: Site) -> list[int]:
@@ -224,12 +227,13 @@ async def _failed_import(site: Site) -> list[int]:
 
 
 async def _crowd(site: Site, size: int) -> None:
-    """Customers like any other, each with a year of history; drafts wait for a third of them."""
+    """The demonstration's customers, as many users, and a history of each."""
+    for demo in site.registry.demos:
+        async with site.db.transaction(Stamp("demo")) as conn:
+            await demo.fill(site, conn, DemoPlan(customers=size, months=12, seed=1))
     async with site.db.transaction(Stamp("test")) as conn:
-        for number in range(size):
-            data = CustomerData(customer_no=f"T{number:05}", name=f"Jan Tłumny {number}", city="Poznań")
-            customer = await people.add_customer(conn, data)
-            await people.add_service_point(conn, ServicePointData(customer=customer, code=f"T{number}/1", kind="lokal"))
-            await people.grant(conn, await _add_user(site, conn, f"t{number}", Role.CUSTOMER), customer)
-            if site.registry.plugin("payments"):
-                await _entries(site, conn, customer, months=12)
+        await conn.execute(
+            "insert into kernel.users (login, name, role) select 't' || n, 'Lokator ' || n, 'customer'"
+            " from generate_series(1, $1::int) n",
+            size,
+        )

@@ -2,19 +2,29 @@
 
 import argparse
 import re
+import sys
 import tomllib
+import types
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from kernel.app import registry_of
+import kernel
+from kernel.app import make_registry, registry_of
 from kernel.cli import _parser
 from kernel.config import Config
+from kernel.plugin.manager import describe
+from kernel.site import Site
 from plugins.importers.profile import Entity, Head, Rule, read_profile
 
 ROOT = Path(__file__).parents[2]
 READINGS = ROOT / "tests" / "plugins_for_tests" / "readings"
+sys.path.insert(0, str(READINGS))
+import ebok_readings  # noqa: E402
+
+ARCHITECTURE = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
 DOCUMENTS = sorted(
     path
     for path in (*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("plugins/**/README.md"))
@@ -132,3 +142,43 @@ def test_the_documented_profile_fits(tmp_path: Path) -> None:
         "payments.charge",
         "payments.payment",
     ]
+
+
+RECIPES = dict(re.findall(r"^### ([^\n]+)\n.*?^```python\n(.*?)^```", ARCHITECTURE, re.DOTALL | re.MULTILINE))
+SQL = re.compile(r'"((?:select|insert) [^"]* readings\.reading[^"]*)"')
+
+
+def _as_plugin(code: str) -> types.ModuleType:
+    module = types.ModuleType("readings")
+    exec(compile(code, "architecture.md", "exec"), module.__dict__)  # noqa: S102
+    return module
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_a_recipe_is_a_plugin(name: str) -> None:
+    assert make_registry([describe("readings", _as_plugin(RECIPES[name]))]).plugin("readings")
+
+
+@pytest.mark.ebok(modules={"readings": ebok_readings}, plugins=["customers"])
+async def test_the_recipes_statements_prepare(site: Site) -> None:
+    statements = [sql for code in RECIPES.values() for sql in SQL.findall(code)]
+    statements += _as_plugin(RECIPES["A list"]).READINGS.statements()
+    assert len(statements) > 10
+    async with site.db.connection() as connection:
+        conn: Any = connection
+        for statement in statements:
+            await conn.fetch(f"prepare the_recipe as {statement}")
+            await conn.fetch("deallocate the_recipe")
+
+
+def test_the_public_names_are_listed() -> None:
+    words = set(re.findall(r"[A-Za-z_]+", " ".join(re.findall(r"`([^`]+)`", ARCHITECTURE))))
+    assert sorted(set(kernel.__all__) - words) == []
+
+
+def test_the_floors_are_those_of_the_contract() -> None:
+    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"]
+    (layers,) = [contract["layers"] for contract in contracts if contract["type"] == "layers"]
+    table = ARCHITECTURE.split("## Floors of the kernel")[1].split("\n## ")[0]
+    rows = [re.findall(r"`(\w+)`", line.split("|")[1]) for line in table.splitlines() if line.startswith("| `")]
+    assert rows == [re.split(r" \| ", layer) for layer in layers]

@@ -14,13 +14,17 @@ from datetime import date
 from pathlib import Path
 from typing import Final
 
-from kernel.money import NBSP, Money
+from markupsafe import Markup, escape
+
+from kernel.money import NBSP
 
 LANGUAGES: Final = {"pl": "Polski", "en": "English"}
 DEFAULT_LANGUAGE: Final = "pl"
 
 _language: ContextVar[str] = ContextVar("ebok_language", default=DEFAULT_LANGUAGE)
 _catalogues: dict[str, Mapping[str, tuple[str, ...]]] = {}
+_escaped: dict[tuple[str, str], Markup] = {}
+"""Fixed texts of the catalogues, by language and id, ready for pages: a page holds hundreds of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,9 +52,15 @@ class Text:
         return found.format(count=self.count, **_shown(self.values))
 
     def __html__(self) -> str:
-        from markupsafe import escape
-
-        return escape(str(self))
+        if self.values or self.plural is not None:
+            return escape(str(self))
+        key = _language.get(), self.message
+        known = _escaped.get(key)
+        if known is None:
+            known = escape(str(self))
+            if self.message in _catalogues.get(key[0], {}):
+                _escaped[key] = known
+        return known
 
 
 def _(message: str, /, **values: object) -> Text:
@@ -69,13 +79,7 @@ def _shown(values: Mapping[str, object]) -> dict[str, object]:
 
 def shown(value: object) -> str:
     """A value as people read it in the language of the moment: dates in words, money with its unit."""
-    match value:
-        case date():
-            return long_date(value)
-        case Money() | Text():
-            return str(value)
-        case _:
-            return str(value)
+    return long_date(value) if isinstance(value, date) else str(value)
 
 
 MONTHS: Final[Mapping[str, tuple[str, ...]]] = {
@@ -141,5 +145,6 @@ def load_catalogues(packages: Iterable[Path]) -> None:
                     forms = (text,) if isinstance(text, str) else tuple(text)
                     if key and all(forms) and not message.fuzzy:
                         messages.setdefault(key, forms)
+    _escaped.clear()
     _catalogues.clear()
     _catalogues.update(loaded)

@@ -59,6 +59,7 @@ class Payee:
     """Whom to pay, and what: one for each bank account that the customer's books are paid to.
 
     ``account_no`` is an NRB (26 digits), empty when the office has not set it. ``title`` is the transfer's title.
+    ``overdue``: some of it should have been paid already, so ``to_pay_by`` is today and no term to print.
     """
 
     name: str
@@ -68,6 +69,7 @@ class Payee:
     to_pay: Money
     to_pay_by: date | None
     title: str
+    overdue: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -120,6 +120,7 @@ def _payee(row: Row, position: Position) -> Payee:
         to_pay=position.to_pay,
         to_pay_by=position.to_pay_by,
         title=own.title.format(customer_no=row["customer_no"]),
+        overdue=bool(position.arrears),
     )
 
 

@@ -86,6 +86,7 @@ async def order(request: Request, choice: Choice) -> dict[str, object]:
         "payees": payees,
         "to_pay": Money.total(payee.to_pay for payee in payees),
         "to_pay_by": min((payee.to_pay_by for payee in payees if payee.to_pay_by and payee.to_pay), default=None),
+        "overdue": any(payee.overdue for payee in payees),
         "choice": choice,
         "wanted": _query(choice),
         "payee_options": [
@@ -153,7 +154,7 @@ async def _sheets(request: Request, customer: int, payees: Sequence[Payee], choi
     return [
         Sheet(
             order=_order(payee, payer, amount, choice.kind),
-            pay_by=payee.to_pay_by if amount == payee.to_pay else None,
+            pay_by=payee.to_pay_by if amount == payee.to_pay and not payee.overdue else None,
             number=number,
             count=len(chosen),
             total=total if len(chosen) > 1 else None,

@@ -14,10 +14,17 @@ NRB = "29101010100012345600004711"
 OTHER_NRB = "61109010140000071219812874"
 
 
-def payee(grosze: int, account_no: str = NRB, name: str = "SM Przykład") -> Payee:
+def payee(grosze: int, account_no: str = NRB, name: str = "SM Przykład", *, overdue: bool = False) -> Payee:
     by = date(2026, 12, 10) if grosze else None
     return Payee(
-        name, ("ul. Łąkowa 1", "00-950 Warszawa"), "1234563218", account_no, Money(grosze), by, "Czynsz 11/2026"
+        name,
+        ("ul. Łąkowa 1", "00-950 Warszawa"),
+        "1234563218",
+        account_no,
+        Money(grosze),
+        by,
+        "Czynsz 11/2026",
+        overdue=overdue,
     )
 
 

@@ -197,6 +197,12 @@ async def test_nothing_to_pay_leaves_the_amount_free(payer: Visitor) -> None:
     assert code_in(await pdf_of(payer))[0][3] == "000000"
 
 
+async def test_what_is_overdue_has_no_term(payer: Visitor) -> None:
+    LEDGER.found = [payee(51240, overdue=True)]
+    assert "Termin już minął" in (await payer.get("/payment-order")).text
+    assert "Do zapłaty 512,40 zł" in text_in(await pdf_of(payer)).splitlines(), "without «do dnia»"
+
+
 async def test_without_an_account_number_the_page_says_so(payer: Visitor) -> None:
     LEDGER.found = [payee(51240, account_no="")]
     page = await payer.get("/payment-order")

@@ -4,6 +4,7 @@ from aiohttp.web import Request
 
 from kernel import documents
 from kernel.audit import Fact, audit, audit_many
+from kernel.auth.watch import tell_superadmins
 from kernel.dates import Clock, PolishDate, parse_date
 from kernel.db.connection import Connection, Row
 from kernel.db.pool import Stamp
@@ -42,8 +43,10 @@ from kernel.plugin.contracts import (
 )
 from kernel.plugin.hooks import hookimpl
 from kernel.plugin.permissions import EVERYBODY, PUBLIC, STAFF, Permission, Role
+from kernel.settings import Nip, organisation, settings_of
 from kernel.site import Site
 from kernel.web.contributions import slot
+from kernel.web.proof import confirmed
 from kernel.web.request import ACTOR, CONN, FORM, SITE, Download, Pdf, Refused, Upload, not_found
 from kernel.web.routing import redirect, service, settings, url
 from kernel.web.tables import Badge, Column, Filter, Listing, ListQuery, listed
@@ -80,6 +83,7 @@ __all__ = [
     "Listing",
     "Money",
     "Nav",
+    "Nip",
     "Pdf",
     "Permission",
     "Plugin",
@@ -109,6 +113,7 @@ __all__ = [
     "_",
     "audit",
     "audit_many",
+    "confirmed",
     "documents",
     "enqueue",
     "find_customer",
@@ -117,13 +122,16 @@ __all__ = [
     "long_date",
     "ngettext",
     "not_found",
+    "organisation",
     "parse_date",
     "parse_quantity",
     "redirect",
     "send_mail",
     "service",
     "settings",
+    "settings_of",
     "short_date",
     "slot",
+    "tell_superadmins",
     "url",
 ]

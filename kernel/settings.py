@@ -44,7 +44,11 @@ on conflict (plugin) do update set value = excluded.value, updated_at = now(), u
 ANNOUNCE_SQL: Final[LiteralString] = "select pg_notify('ebok_settings', $1)"
 
 
-def _is_nip(value: str) -> str:
+def check_nip(value: str) -> str:
+    """The ten digits of a Polish tax number with a right check digit; hyphens and spaces are dropped, empty is allowed.
+
+    Raises ValueError for anything else.
+    """
     digits = value.replace("-", "").replace(" ", "")
     weights = (6, 5, 7, 2, 3, 4, 5, 6, 7)
     if digits and not (
@@ -57,6 +61,9 @@ def _is_nip(value: str) -> str:
     return digits
 
 
+Nip = Annotated[str, AfterValidator(check_nip)]
+"""A Polish tax number (NIP), or nothing: a setting that is printed or told to a bank."""
+
 Line = Annotated[str, StringConstraints(strip_whitespace=True, max_length=120)]
 """One line of text of a setting."""
 
@@ -68,7 +75,7 @@ class OrganisationSettings(BaseModel):
     legal_name: Line = Field(default="", title="Full name", description="The payee's name on payment orders.")
     street: Line = Field(default="", title="Street and number")
     city: Line = Field(default="", title="Postal code and town")
-    nip: Annotated[str, AfterValidator(_is_nip)] = Field(default="", title="NIP")
+    nip: Nip = Field(default="", title="NIP")
     email: Line = Field(default="", title="E-mail", json_schema_extra={"input": "email"})
     phone: Line = Field(default="", title="Telephone")
     language: Literal["pl", "en"] = Field(

@@ -12,10 +12,11 @@ from kernel.auth import account, second_factor, sessions, store
 from kernel.auth.model import SUPERADMIN_MODE, WeakPassword, shortest
 from kernel.auth.tokens import set_session_cookie
 from kernel.i18n import LANGUAGES, _
-from kernel.pages.attempts import OWN_WRONG, home_of, organisation_of, refusals, user_of
+from kernel.pages.attempts import home_of, organisation_of, refusals, user_of
 from kernel.people import store as people
 from kernel.plugin.contracts import Route
 from kernel.plugin.permissions import EVERYBODY, Permission, Role
+from kernel.web.proof import OWN_WRONG
 from kernel.web.request import ACTOR, CONN, SITE, Refused, not_found
 from kernel.web.routing import redirect, redirect_to
 

@@ -11,15 +11,13 @@ from kernel.auth.login import Visitor
 from kernel.auth.model import Throttled, WeakPassword, WrongSecret
 from kernel.auth.tokens import device_token, session_token
 from kernel.db.pool import Stamp
-from kernel.i18n import Text, _, ngettext
+from kernel.i18n import Text
 from kernel.plugin.actor import Actor
 from kernel.plugin.permissions import Role
 from kernel.settings import organisation
 from kernel.site import Site
-from kernel.web.errors import Problem
+from kernel.web.proof import too_many
 from kernel.web.request import ACTOR, REQUEST_ID, Refused
-
-OWN_WRONG = _("This is not your password")
 
 
 def visitor_of(request: web.Request) -> Visitor:
@@ -56,16 +54,6 @@ def refusals(wrong: Text, field: str | None = None) -> Generator[None]:
         raise Refused(weak.reason, field="new_password") from None
     except Throttled as throttled:
         raise too_many(throttled) from None
-
-
-def too_many(throttled: Throttled) -> Problem:
-    """429 with the time to wait, in words and in ``Retry-After``."""
-    seconds = throttled.retry_after
-    if seconds < 60:
-        wait = ngettext("Try again in {count} second.", "Try again in {count} seconds.", seconds)
-    else:
-        wait = ngettext("Try again in {count} minute.", "Try again in {count} minutes.", -(-seconds // 60))
-    return Problem(429, wait, headers={"Retry-After": str(seconds)})
 
 
 def organisation_of(site: Site) -> str:

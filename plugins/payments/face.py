@@ -11,7 +11,7 @@ from datetime import date
 from enum import StrEnum
 from typing import Protocol
 
-from kernel import Connection, Money
+from kernel import Connection, Money, Site
 
 
 class Side(StrEnum):
@@ -155,8 +155,11 @@ class Ledger(Protocol):
         """What the customer owes on the day. One statement."""
         ...
 
-    async def payees(self, conn: Connection, customer: int, on: date) -> Sequence[Payee]:
-        """Whom to pay how much, oldest book first; one even when there is nothing to pay. Empty: no such customer."""
+    async def payees(self, site: Site, conn: Connection, customer: int, on: date) -> Sequence[Payee]:
+        """Whom to pay how much, oldest book first; one even when there is nothing to pay. Empty: no such customer.
+
+        Who is paid follows from the organisation's settings, those of payments before those of the organisation.
+        """
         ...
 
     async def open_items(self, conn: Connection, customer: int, on: date, *, limit: int = 100) -> OpenItems:

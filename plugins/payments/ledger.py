@@ -5,12 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date
-from typing import Any, Final
+from datetime import date, datetime
+from typing import Any, Final, cast
 
-from pydantic import ValidationError
-
-from kernel import Connection, Money, Row
+from kernel import Connection, Money, Row, Site, organisation, settings_of
 from plugins.payments import model, store
 from plugins.payments.face import CardLine, CardPart, LedgerCard, OpenCharge, OpenItems, Payee, Position, Side, Status
 from plugins.payments.settings import Settings
@@ -29,6 +27,8 @@ class LastEntry:
     on: date
     amount: Money
     status: Status
+    voided_at: datetime | None
+    void_reason: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,9 +49,9 @@ class KeptLedger:
         row = await store.position(conn, customer, on)
         return model.position([], 0, on) if row is None else _position(row, on)
 
-    async def payees(self, conn: Connection, customer: int, on: date) -> Sequence[Payee]:
+    async def payees(self, site: Site, conn: Connection, customer: int, on: date) -> Sequence[Payee]:
         row = await store.position(conn, customer, on)
-        return [] if row is None else [_payee(row, _position(row, on))]
+        return [] if row is None else [_payee(site, row["customer_no"], _position(row, on))]
 
     async def open_items(self, conn: Connection, customer: int, on: date, *, limit: int = 100) -> OpenItems:
         row = await store.position(conn, customer, on, limit)
@@ -106,31 +106,19 @@ def _position(row: Row, on: date) -> Position:
     )
 
 
-def _payee(row: Row, position: Position) -> Payee:
-    stored: Mapping[str, Mapping[str, Any]] = row["settings"] or {}
-    own = _settings(stored.get("payments", {}))
-    organisation = stored.get("kernel", {})
-    street = own.payee_street or organisation.get("street", "")
-    city = own.payee_city or organisation.get("city", "")
+def _payee(site: Site, customer_no: str, position: Position) -> Payee:
+    own, whose = cast(Settings, settings_of(site, "payments")), organisation(site)
+    street, city = own.payee_street or whose.street, own.payee_city or whose.city
     return Payee(
-        name=own.payee_name or organisation.get("legal_name") or organisation.get("name") or "ebok",
+        name=own.payee_name or whose.payee_name,
         address=tuple(line for line in (street, city) if line),
-        nip=own.payee_nip or organisation.get("nip", ""),
+        nip=own.payee_nip or whose.nip,
         account_no=own.account_no,
         to_pay=position.to_pay,
         to_pay_by=position.to_pay_by,
-        title=own.title.format(customer_no=row["customer_no"]),
+        title=own.title.format(customer_no=customer_no),
         overdue=bool(position.arrears),
     )
-
-
-def _settings(stored: Mapping[str, Any]) -> Settings:
-    """The stored settings; a part that is no longer valid gives way to its default."""
-    try:
-        return Settings.model_validate(stored)
-    except ValidationError as error:
-        wrong = {detail["loc"][0] for detail in error.errors() if detail["loc"]}
-        return Settings.model_validate({name: value for name, value in stored.items() if name not in wrong})
 
 
 # --- charges and the card -------------------------------------------------------------------------------------------
@@ -179,6 +167,8 @@ def _last_entry(entry: Mapping[str, Any], on: date) -> LastEntry:
             is_reversed=entry["is_reversed"],
             corrected=entry["corrected"],
         ),
+        voided_at=datetime.fromisoformat(entry["voided_at"]) if entry["voided_at"] else None,
+        void_reason=entry["void_reason"],
     )
 
 

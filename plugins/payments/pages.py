@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import date
 from typing import Annotated, Any, Final, Literal, LiteralString
 
 from aiohttp import web
-from pydantic import BaseModel, StringConstraints, ValidationError
+from pydantic import BaseModel, SecretStr, StringConstraints, ValidationError
 
 from kernel import (
     ACTOR,
@@ -32,17 +32,19 @@ from kernel import (
     Text,
     _,
     audit,
+    confirmed,
     find_customer,
     listed,
     ngettext,
     not_found,
     redirect,
+    tell_superadmins,
     url,
 )
 from plugins.payments import store
 from plugins.payments.face import Side
 from plugins.payments.ledger import KeptLedger
-from plugins.payments.model import CHANNELS, KINDS, RULES, STATES, STATUSES, status_of
+from plugins.payments.model import CHANNELS, FIRST_YEAR, KINDS, LAST_YEAR, RULES, STATES, STATUSES, status_of
 from plugins.payments.store import Draft, Entry
 
 MOST_AT_ONCE: Final = 10_000
@@ -204,10 +206,13 @@ async def add(request: Request, form: PaymentForm) -> web.Response:
     """Enter a payment as a draft, and show it for approval."""
     conn, today = request[CONN], _today(request)
     customer = await find_customer(conn, form.customer_no)
+    wrong = dict(_wrong_days(form, today))
     if customer is None:
-        raise Refused(_("There is no customer with this number"), field="customer_no")
-    if form.value_date > today:
-        raise Refused(_("This day has not come yet"), field="value_date")
+        wrong["customer_no"] = _("There is no customer with this number")
+    elif customer.status == "closed":
+        wrong["customer_no"] = _("{name} is closed. Reopen the customer first.", name=customer.name)
+    if customer is None or wrong:
+        raise Refused(errors=wrong)
     accounts = await store.open_accounts(conn, [customer.id], today)
     key = await store.enter(
         conn,
@@ -226,6 +231,15 @@ async def add(request: Request, form: PaymentForm) -> web.Response:
     return redirect(
         request, "payments.entry", entry=key.entry, flash=_("The payment is entered. It counts once you approve it.")
     )
+
+
+def _wrong_days(form: PaymentForm, today: date) -> Iterator[tuple[str, Text]]:
+    if form.value_date > today:
+        yield "value_date", _("This day has not come yet")
+    if form.paid_on is not None and form.paid_on > today:
+        yield "paid_on", _("This day has not come yet")
+    elif form.paid_on is not None and form.paid_on > form.value_date:
+        yield "paid_on", _("Money is paid before it is received: check both days")
 
 
 # --- one entry ------------------------------------------------------------------------------------------------------
@@ -266,6 +280,7 @@ def _shown(request: Request, found: Entry) -> dict[str, Any]:
         "may_correct": counts and found.side is Side.CHARGE and found.kind != "reversal" and may("payments.enter"),
         "may_reverse": counts and found.kind != "reversal" and may("payments.reverse"),
         "may_void": found.state == "approved" and may("payments.void"),
+        "may_enter": found.kind == "payment" and may("payments.enter"),
     }
 
 
@@ -299,8 +314,11 @@ async def save(request: Request, form: EditForm) -> web.Response:
     """Write a draft anew."""
     found = await _draft(request)
     is_credit = found.side is Side.CREDIT
-    if not is_credit and found.kind != "reversal" and form.due_on is None:
-        raise Refused(_("Enter a date"), field="due_on")
+    if not is_credit and found.kind != "reversal":
+        if form.due_on is None:
+            raise Refused(_("Enter a date"), field="due_on")
+        if not FIRST_YEAR <= form.due_on.year <= LAST_YEAR:
+            raise Refused(store.REFUSALS["holidays_unknown"], field="due_on")
     changed = Draft(
         found.account_id,
         found.side,
@@ -367,6 +385,8 @@ async def correct(request: Request) -> Mapping[str, Any]:
 async def add_correction(request: Request, form: CorrectionForm) -> web.Response:
     """Enter the difference as a draft that refers to the charge."""
     found = await _counting(request)
+    if found.side is not Side.CHARGE or found.kind == "reversal":
+        raise not_found()
     difference = form.amount - (found.amount - found.corrected)
     if not difference:
         raise Refused(_("The charge amounts to this already."), field="amount")
@@ -398,31 +418,70 @@ class ReasonForm(BaseModel):
     reason: _Reason
 
 
-async def confirm_reverse(request: Request) -> Mapping[str, Any]:
+async def confirm_reverse(request: Request) -> Mapping[str, Any] | web.StreamResponse:
     """Asks why an approved entry is to be reversed, and says what will happen."""
-    return _shown(request, await _counting(request))
+    found = await _found(request)
+    if found.reversed_by is not None:
+        return redirect(request, "payments.entry", entry=found.id, flash=store.REFUSALS["entry_reversed_once"])
+    return _shown(request, _that_counts(found))
 
 
 async def reverse(request: Request, form: ReasonForm) -> web.Response:
     """Reverse an approved entry."""
-    found = await _counting(request)
-    await store.reverse(request[CONN], found, form.reason, _today(request))
+    found = await _found(request)
+    if found.reversed_by is not None:
+        raise Refused(store.REFUSALS["entry_reversed_once"])
+    await store.reverse(request[CONN], _that_counts(found), form.reason, _today(request))
     return redirect(request, "payments.entry", entry=found.id, flash=_("The entry is reversed."))
 
 
-async def confirm_void(request: Request) -> Mapping[str, Any]:
+class VoidForm(ReasonForm):
+    """Why an approved entry shall count no more, and the password of who says so."""
+
+    password: SecretStr
+
+
+async def confirm_void(request: Request) -> Mapping[str, Any] | web.StreamResponse:
     """Asks why an approved entry is to be voided, and says what will happen."""
     found = await _found(request)
+    if found.state == "voided":
+        return redirect(request, "payments.entry", entry=found.id, flash=_("This entry was voided already."))
     if found.state != "approved":
         raise not_found()
     return _shown(request, found)
 
 
-async def void(request: Request, form: ReasonForm) -> web.Response:
-    """Void an approved entry; the database lets the superadministrator alone do it."""
-    found = await _found(request)
-    await store.void(request[CONN], found, form.reason)
-    return redirect(request, "payments.entry", entry=found.id, flash=_("The entry is voided."))
+async def void(request: Request, form: VoidForm) -> web.Response:
+    """Void an approved entry, once however often it is asked, and tell the other superadministrators.
+
+    The database lets a superadministrator in the announced mode do it and nobody else.
+    """
+    async with confirmed(request, form.password) as conn:
+        found = await _found(request)
+        if found.state == "draft":
+            raise not_found()
+        if found.state == "approved":
+            await store.void(conn, found, form.reason)
+            await tell_superadmins(
+                conn, _("An approved entry was voided"), _letter(request, found, form.reason), but=request[ACTOR].user
+            )
+    flash = _("The entry is voided.") if found.state == "approved" else _("This entry was voided already.")
+    return redirect(request, "payments.entry", entry=found.id, flash=flash)
+
+
+def _letter(request: Request, voided: Entry, reason: str) -> Text:
+    origin = request[SITE].base_url.rstrip("/") or f"{request.scheme}://{request.host}"
+    return _(
+        "{name} voided entry {number} on the account of customer {customer_no}: {kind}, {amount}.\n"
+        "Reason: {reason}\n\n{address}",
+        name=request[ACTOR].name,
+        number=voided.id,
+        customer_no=voided.customer_no,
+        kind=KINDS[voided.kind],
+        amount=voided.amount,
+        reason=reason,
+        address=f"{origin}{url(request, 'payments.entry', entry=voided.id)}",
+    )
 
 
 async def _found(request: Request) -> Entry:
@@ -440,7 +499,10 @@ async def _draft(request: Request) -> Entry:
 
 
 async def _counting(request: Request) -> Entry:
-    found = await _found(request)
+    return _that_counts(await _found(request))
+
+
+def _that_counts(found: Entry) -> Entry:
     if found.state != "approved" or found.reversed_by is not None:
         raise not_found()
     return found
@@ -579,5 +641,13 @@ ROUTES: Final = (
         "payments.confirm_void",
         template="payments/void.html",
     ),
-    Route("POST", r"/admin/entries/{entry:\d+}/void", void, "payments.void", "payments.void", body=ReasonForm),
+    Route(
+        "POST",
+        r"/admin/entries/{entry:\d+}/void",
+        void,
+        "payments.void",
+        "payments.void",
+        body=VoidForm,
+        read_only=True,
+    ),
 )

@@ -8,30 +8,33 @@ from typing import Annotated
 from pydantic import AfterValidator, BaseModel, Field, StringConstraints
 from pydantic_core import PydanticCustomError
 
+from kernel import Nip
+
 
 def check_nrb(value: str) -> str:
     """A Polish bank account number (NRB): 26 digits whose remainder modulo 97 is right; spaces and «PL» are dropped.
 
     Raises ValueError for anything else but an empty text.
     """
-    digits = value.replace(" ", "").removeprefix("PL")
-    if digits and not (
-        len(digits) == 26
-        and digits.isascii()
-        and digits.isdecimal()
-        and int(f"{digits[2:]}2521{digits[:2]}") % 97 == 1  # «PL» is 2521 (ISO 13616)
-    ):
-        raise PydanticCustomError("nrb", "This is not a valid account number")
+    digits = "".join(value.replace("-", " ").split()).upper().removeprefix("PL")
+    if not digits:
+        return ""
+    if not (len(digits) == 26 and digits.isascii() and digits.isdecimal()):
+        raise PydanticCustomError("nrb_grammar", "An account number has 26 digits")
+    if int(f"{digits[2:]}2521{digits[:2]}") % 97 != 1:  # «PL» is 2521 (ISO 13616)
+        raise PydanticCustomError("nrb_check", "This account number has a mistake: its digits do not fit together")
     return digits
 
 
 def check_title(value: str) -> str:
-    """A pattern whose only place to fill is ``{customer_no}``."""
+    """A pattern whose only place to fill is ``{customer_no}``, as it is: a width or a conversion could break pages."""
     try:
-        names = {name for _text, name, _spec, _conversion in Formatter().parse(value) if name is not None}
+        places = {
+            (name, spec, conversion) for _text, name, spec, conversion in Formatter().parse(value) if name is not None
+        }
     except ValueError:
-        names = {""}
-    if names - {"customer_no"}:
+        places = {("", "", None)}
+    if places - {("customer_no", "", None)}:
         raise PydanticCustomError("title_pattern", "Only the customer's number can be filled in here")
     return value
 
@@ -45,7 +48,7 @@ class Settings(BaseModel):
     payee_name: Line = Field("", title="Payee's name", description="Empty: the organisation's full name.")
     payee_street: Line = Field("", title="Payee's street and number", description="Empty: the organisation's.")
     payee_city: Line = Field("", title="Payee's postal code and town", description="Empty: the organisation's.")
-    payee_nip: Line = Field("", title="Payee's NIP", description="Empty: the organisation's.")
+    payee_nip: Nip = Field("", title="Payee's NIP", description="Empty: the organisation's.")
     account_no: Annotated[str, AfterValidator(check_nrb)] = Field(
         "", title="Bank account number", description="26 digits. Payment orders and codes are made for it."
     )

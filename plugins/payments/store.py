@@ -483,8 +483,7 @@ async def parts(conn: Connection, key: Key) -> Sequence[Row]:
 POSITION_SQL: Final[LiteralString] = """
 select c.customer_no, c.name, b.balance,
        o.due, o.arrears, o.credit, o.nearest, o.nearest_amount, coalesce(i.charges, '[]') as charges,
-       coalesce(l.entries, '[]') as entries, d.drafts,
-       (select jsonb_object_agg(plugin, value) from kernel.setting where plugin in ('kernel', 'payments')) as settings
+       coalesce(l.entries, '[]') as entries, d.drafts
 from kernel.customer c
 cross join lateral (
     select coalesce(sum(k.balance), 0)::bigint as balance
@@ -522,7 +521,7 @@ cross join lateral (
 cross join lateral (
     select jsonb_agg(jsonb_build_object('entry', e.id, 'side', e.side, 'kind', e.kind, 'title', e.title,
                'on', e.counted_on, 'effective_due_on', e.effective_due_on, 'amount', e.amount, 'open', e.open_amount,
-               'state', e.state, 'is_reversed', exists (
+               'state', e.state, 'voided_at', e.voided_at, 'void_reason', e.void_reason, 'is_reversed', exists (
                    select from payments.entry r
                    where r.account_id = e.account_id and r.reverses = e.id and r.state = 'approved'),
                'corrected', coalesce((
@@ -548,7 +547,7 @@ where c.id = $1
 
 
 async def position(conn: Connection, customer: int, on: date, charges: int = 0, entries: int = 0) -> Row | None:
-    """The sums of a customer's position in grosze, with what a payment order needs and that many open charges.
+    """The sums of a customer's position in grosze, with that many open charges.
 
     With ``entries`` also as many of the last entries and the number of drafts. None: there is no such customer.
     """

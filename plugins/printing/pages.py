@@ -141,7 +141,8 @@ async def order_pdf_for_customer(request: Request, choice: Choice) -> Pdf:
 
 
 async def _payees(request: Request, customer: int) -> Sequence[Payee]:
-    return await service(request, Ledger).payees(request[CONN], customer, request[SITE].clock.today())
+    site = request[SITE]
+    return await service(request, Ledger).payees(site, request[CONN], customer, site.clock.today())
 
 
 async def _sheets(request: Request, customer: int, payees: Sequence[Payee], choice: Choice) -> list[Sheet]:

@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import re
-from datetime import UTC, date, datetime
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from datetime import UTC, date, datetime, timedelta
+from email import message_from_bytes, policy
+from typing import Any, LiteralString
 
 import pytest
 
-from kernel import Role, Site
+from kernel import Connection, Role, Site
+from kernel.auth.passwords import hash_password
+from kernel.db.pool import Stamp
 from kernel.testing import Office, Page, Visitor
-from plugins.payments import store
+from plugins.payments import checks, store
 from tests.plugins.payments.ledger import Book, acting, add_customer
 
 pytestmark = pytest.mark.ebok(plugins=["payments"])
@@ -101,7 +107,12 @@ async def test_fifty_identical_submissions_make_one_payment(site: Site, office: 
         ("customer_no", "9999", "numer"),
         ("value_date", "31.02.2026", "takiego dnia"),
         ("value_date", "25.11.2026", "nie nadszedł"),
+        ("value_date", "24.11.0206", "1900"),
+        ("paid_on", "25.11.2026", "nie nadszedł"),
+        ("paid_on", "24.11.2026", "późniejsza niż wpływ"),
         ("title", "a\x00b", ""),
+        ("customer_no", "47\x0011", ""),
+        ("channel", "gołębiem", ""),
     ],
 )
 async def test_what_is_wrong_is_said_at_the_field(
@@ -110,7 +121,8 @@ async def test_what_is_wrong_is_said_at_the_field(
     async with acting(site) as conn:
         await add_customer(conn)
     clerk = await office.visitor(Role.ADMIN)
-    refused = await enter(clerk, **{field: value})
+    days = {"value_date": "23.11.2026"} if field == "paid_on" else {}
+    refused = await enter(clerk, **days, **{field: value})
     assert refused.status == 422
     assert f'id="f-{field}-error"' in refused.text
     assert message in refused.text
@@ -186,7 +198,7 @@ async def test_a_charge_is_corrected_and_reversed(site: Site, office: Office) ->
     assert (await clerk.post(f"{address}/reverse", {"_key": key_of(page), "reason": ""})).status == 422
     done = await clerk.post(f"{address}/reverse", {"_key": "reverse", "reason": "nie ten lokal"})
     assert done.status == 303
-    assert (await clerk.get(f"{address}/reverse")).status == 404
+    assert (await clerk.get(f"{address}/reverse")).status == 303
     async with acting(site) as conn:
         assert await conn.fetchval("select balance from payments.account_balance") == 0
         assert await conn.fetchval("select sum(open_amount)::bigint from payments.entry") == 0
@@ -198,27 +210,204 @@ async def book_open(conn: object, number: int) -> int:
     return found.open_amount.grosze
 
 
-async def test_only_the_superadministrator_in_the_mode_voids(site: Site, office: Office) -> None:
+PASSWORD = "spokojny poranek w biurze"
+
+
+@asynccontextmanager
+async def charged(site: Site) -> AsyncGenerator[tuple[Connection, Book, int]]:
+    """A transaction of the office in which a charge has just been approved."""
     async with acting(site) as conn:
         book = await Book.opened(conn)
         (charge,) = await book.post(book.charge(10000, date(2026, 11, 10)))
-    address = f"/admin/entries/{charge}/void"
-    form = {"_key": "void-it", "reason": "wpisane dwa razy"}
-    clerk = await office.visitor(Role.ADMIN)
-    assert (await clerk.post(address, form)).status == 403
-    boss = await office.visitor(Role.SUPERADMIN)
-    assert (await boss.post(address, form)).status != 200
+        yield conn, book, charge
+
+
+async def superadmin(office: Office, *, mode: bool = True) -> Visitor:
+    """Somebody who knows the password."""
+    visitor = await office.visitor(Role.SUPERADMIN, mode=mode)
+    async with office.site.db.transaction(Stamp("test")) as conn:
+        await conn.execute(
+            "update kernel.users set password_hash = $2, name = 'Maria Zielińska', email = 'maria@example.org'"
+            " where id = $1",
+            visitor.user,
+            await hash_password(PASSWORD),
+        )
+    return visitor
+
+
+async def only(site: Site, question: LiteralString) -> Any:
     async with acting(site) as conn:
-        assert await conn.fetchval("select state from payments.entry") == "approved"
-    boss = await office.visitor(Role.SUPERADMIN, mode=True)
-    page = await boss.get(address)
+        return await conn.fetchval(question)
+
+
+async def test_nobody_but_the_superadministrator_in_the_mode_voids(site: Site, office: Office) -> None:
+    async with charged(site) as (_conn, _book, charge):
+        address = f"/admin/entries/{charge}/void"
+    form = {"_key": "void-it", "reason": "wpisane dwa razy", "password": PASSWORD}
+    clerk, boss = await office.visitor(Role.ADMIN), await superadmin(office, mode=False)
+    for visitor in (clerk, boss):
+        assert (await visitor.get(address)).status == 403
+        assert (await visitor.post(address, form)).status == 403
+    assert "/void" not in (await clerk.get(f"/admin/entries/{charge}")).text
+    for role, mode in (("admin", False), ("superadmin", False), ("", False)):
+        with pytest.raises(Exception, match="protected"):
+            async with site.db.transaction(Stamp("1", role, superadmin_mode=mode)) as conn:
+                await conn.execute("select payments.void(account_id, id, 'powód') from payments.entry")
+    assert await only(site, "select state from payments.entry") == "approved"
+    assert await only(site, "select count(*) from kernel.mail_log") == 0
+
+
+async def test_voiding_leaves_a_tombstone_and_tells_the_other_superadministrators(site: Site, office: Office) -> None:
+    async with charged(site) as (conn, book, charge):
+        (later,) = await book.post(book.charge(6000, date(2026, 12, 10)))
+        (payment,) = await book.post(book.payment(12000, date(2026, 11, 9)))
+        customer = book.customer
+        await conn.execute(
+            """insert into kernel.users (login, name, email, role, language, state) values
+            ('jan', 'Jan', 'jan@example.org', 'superadmin', 'pl', 'active'),
+            ('ann', 'Ann', 'ann@example.org', 'superadmin', 'en', 'active'),
+            ('mute', 'Mute', '', 'superadmin', 'pl', 'active'),
+            ('gone', 'Gone', 'gone@example.org', 'superadmin', 'pl', 'disabled'),
+            ('clerk', 'Clerk', 'clerk@example.org', 'admin', 'pl', 'active')"""
+        )
+    boss = await superadmin(office)
+    page = await boss.get(f"/admin/entries/{charge}/void")
     assert page.status == 200
-    assert (await boss.post(address, {**form, "_key": key_of(page)})).status == 303
-    shown = await boss.get(f"/admin/entries/{charge}")
-    assert "wpisane dwa razy" in shown.text
+    assert 'type="password"' in page.text
+    done = await boss.post(
+        f"/admin/entries/{charge}/void",
+        {"_key": key_of(page), "reason": "wpisane <dwa> razy", "password": PASSWORD},
+    )
+    assert (done.status, done.headers["Location"]) == (303, f"/admin/entries/{charge}")
+    for shown in (await boss.get(f"/admin/entries/{charge}"), await boss.get(f"/admin/customers/{customer}")):
+        assert "wpisane &lt;dwa&gt; razy" in shown.text
+        assert "24.11.2026" in shown.text
+    assert "Usunięto dnia" in shown.text
     async with acting(site) as conn:
-        assert await conn.fetchval("select state from payments.entry") == "voided"
-        assert await conn.fetchval("select balance from payments.account_balance") == 0
+        book = Book(conn, customer, book.account)
+        assert [await book.open(number) for number in (charge, later, payment)] == [0, 0, 6000]
+        assert await conn.fetchval("select balance from payments.account_balance") == -6000
+        told = await conn.fetch("select recipient, subject, message from kernel.mail_log order by recipient")
+        assert [row["recipient"] for row in told] == ["ann@example.org", "jan@example.org"]
+        assert told[0]["subject"] == "An approved entry was voided"
+        letter = message_from_bytes(told[1]["message"], policy=policy.default)
+        text = letter.get_content()
+        assert letter["Subject"] == "Usunięto zatwierdzony zapis"
+        for words in ("Maria Zielińska", "4711", "100,00", "wpisane <dwa> razy", f"/admin/entries/{charge}"):
+            assert words in text
+        event = await conn.fetchrow("select * from kernel.audit_log where verb = 'payments.voided'")
+        assert event is not None
+        assert (event["actor"], event["mode"], event["customer"]) == (str(boss.user), "superadmin", customer)
+        assert (event["facts"]["amount"], event["facts"]["reason"]) == ("100.00", "wpisane <dwa> razy")
+        assert [finding for check in checks.CHECKS async for finding in check.run(conn)] == []
+
+
+async def test_a_wrong_password_voids_nothing_and_keeps_what_was_typed(site: Site, office: Office) -> None:
+    async with charged(site) as (_conn, _book, charge):
+        address = f"/admin/entries/{charge}/void"
+    boss = await superadmin(office)
+    for password in ("", "nie to haslo"):
+        refused = await boss.post(address, {"_key": "void-it", "reason": "wpisane dwa razy", "password": password})
+        assert refused.status == 422
+        assert 'id="f-password-error"' in refused.text
+        assert "wpisane dwa razy" in refused.text
+        assert "nie to haslo" not in refused.text
+    no_reason = await boss.post(address, {"_key": "void-it", "reason": " ", "password": PASSWORD})
+    assert 'id="f-reason-error"' in no_reason.text
+    assert PASSWORD not in no_reason.text
+    guess = {"_key": "void-it", "reason": "wpisane dwa razy", "password": "zgaduję"}
+    guesses = [(await boss.post(address, guess)).status for _attempt in range(5)]
+    assert guesses[-1] == 429
+    assert await only(site, "select state from payments.entry") == "approved"
+    assert await only(site, "select count(*) from kernel.audit_log where verb = 'payments.voided'") == 0
+    site.clock.move_to(NOW + timedelta(minutes=20))
+    done = await boss.post(address, {"_key": "void-it", "reason": "wpisane dwa razy", "password": PASSWORD})
+    assert done.status == 303
+
+
+async def test_a_void_sent_twice_is_done_once(site: Site, office: Office) -> None:
+    async with charged(site) as (conn, _book, charge):
+        await conn.execute(
+            "insert into kernel.users (login, name, email, role) values ('jan', 'Jan', 'jan@example.org', 'superadmin')"
+        )
+    boss = await superadmin(office)
+    address = f"/admin/entries/{charge}/void"
+    form = {"_key": "void-it", "reason": "wpisane dwa razy", "password": PASSWORD}
+    sent = await asyncio.gather(*(boss.post(address, form) for _ in range(4)), boss.post(address, form))
+    assert {page.status for page in sent} == {303}
+    again = await boss.get(address)
+    assert (again.status, again.headers["Location"]) == (303, f"/admin/entries/{charge}")
+    assert await only(site, "select count(*) from kernel.audit_log where verb = 'payments.voided'") == 1
+    assert await only(site, "select count(*) from kernel.mail_log") == 1
+
+
+async def test_what_the_ledger_refuses_is_said_on_the_form(site: Site, office: Office) -> None:
+    async with charged(site) as (conn, book, charge):
+        await book.post(book.payment(1000, date(2026, 11, 10), kind="correction", corrects=charge))
+        far, low = await store.add_drafts(
+            conn,
+            [
+                book.charge(100, date(2041, 1, 10)),
+                book.payment(9500, date(2026, 11, 10), kind="correction", corrects=charge),
+            ],
+        )
+    boss = await superadmin(office)
+    form = {"_key": "void-it", "reason": "wpisane dwa razy", "password": PASSWORD}
+    referred = await boss.post(f"/admin/entries/{charge}/void", form)
+    assert referred.status == 422
+    assert "Inny zapis odnosi się do tego" in referred.text
+    for draft, words in ((far, "Święta"), (low, "poniżej zera")):
+        alone = await boss.post(f"/admin/entries/{draft.entry}", {"_key": f"approve-{draft.entry}"})
+        among = await boss.post("/admin/payments?state=draft", {"_key": f"many-{draft.entry}", "ids": str(draft.entry)})
+        assert (alone.status, among.status) == (422, 422)
+        assert words in alone.text
+        assert words in among.text
+    edited = await boss.post(
+        f"/admin/entries/{far.entry}/edit",
+        {"_key": "edit-far", "amount": "1", "day": "10.11.2026", "due_on": "10.01.2041"},
+    )
+    assert edited.status == 422
+    assert 'id="f-due_on-error"' in edited.text
+    assert await only(site, "select count(*) from payments.entry where state = 'draft'") == 2
+
+
+async def test_a_second_reversal_leads_to_the_first(site: Site, office: Office) -> None:
+    async with charged(site) as (_conn, book, charge):
+        await book.reverse(charge)
+    clerk = await office.visitor(Role.ADMIN)
+    for answer in (
+        await clerk.get(f"/admin/entries/{charge}/reverse"),
+        await clerk.post(f"/admin/entries/{charge}/reverse", {"_key": "again", "reason": "zwrot z banku"}),
+    ):
+        assert (answer.status, answer.headers["Location"]) == (303, f"/admin/entries/{charge}")
+    assert await only(site, "select count(*) from payments.entry") == 2
+
+
+async def test_a_closed_customer_takes_no_payment_by_hand(site: Site, office: Office) -> None:
+    async with acting(site) as conn:
+        await add_customer(conn)
+        await conn.execute("update kernel.customer set status = 'closed'")
+    clerk = await office.visitor(Role.ADMIN)
+    refused = await enter(clerk, value_date="25.11.2026")
+    assert refused.status == 422
+    for field, words in (("customer_no", "zamknięty"), ("value_date", "nie nadszedł")):
+        assert f'id="f-{field}-error"' in refused.text
+        assert words in refused.text
+    assert 'value="20,00"' in refused.text
+    assert await only(site, "select count(*) from payments.entry") == 0
+
+
+async def test_every_figure_of_an_entry_leads_to_what_it_met(site: Site, office: Office) -> None:
+    async with charged(site) as (_conn, book, charge):
+        (payment,) = await book.post(book.payment(4000, date(2026, 11, 12)))
+        customer = book.customer
+    clerk = await office.visitor(Role.ADMIN)
+    shown = (await clerk.get(f"/admin/entries/{charge}")).text
+    assert 'href="#parts"' in shown
+    assert 'id="parts"' in shown
+    assert f'href="/admin/customers/{customer}#payments.entries"' in shown
+    assert shown.count(f'href="/admin/entries/{payment}"') == 3, "number, title and amount"
+    assert f'href="/admin/entries/{charge}"' in (await clerk.get(f"/admin/entries/{payment}")).text
 
 
 async def test_a_customer_reads_the_own_balance_over_the_api(site: Site, office: Office) -> None:

@@ -256,29 +256,9 @@ async def test_a_customer_without_entries_owes_nothing(site: Site) -> None:
         items = await ledger.open_items(conn, customer, TODAY)
         assert (items.position.to_pay, items.position.to_pay_by, items.charges) == (Money(0), None, ())
         assert (await ledger.card(conn, customer, TODAY)).lines == ()
-        (payee,) = await ledger.payees(conn, customer, TODAY)
+        (payee,) = await ledger.payees(site, conn, customer, TODAY)
         assert (payee.title, payee.account_no) == ("Opłaty 1", "")
-        assert await ledger.payees(conn, 999, TODAY) == []
-
-
-async def test_the_payee_is_the_organisation_s_unless_set(site: Site) -> None:
-    async with acting(site) as conn:
-        book = await Book.opened(conn)
-        await book.post(book.charge(51240, date(2026, 12, 10)))
-        await conn.execute(
-            "insert into kernel.setting (plugin, value) values ('kernel', $1), ('payments', $2)",
-            {"name": "SM", "legal_name": "SM Przykład", "street": "Leśna 1", "city": "00-001 Warszawa", "nip": "1"},
-            {
-                "account_no": "29 1010 1010 0012 3456 0000 4711",
-                "payee_street": "Polna 2",
-                "title": "Czynsz {customer_no}",
-            },
-        )
-        (payee,) = await KeptLedger().payees(conn, book.customer, TODAY)
-        assert payee.name == "SM Przykład"
-        assert payee.address == ("Polna 2", "00-001 Warszawa")
-        assert payee.account_no == "29101010100012345600004711"
-        assert (payee.to_pay, payee.to_pay_by, payee.title) == (Money(51240), date(2026, 12, 10), "Czynsz 4711")
+        assert await ledger.payees(site, conn, 999, TODAY) == []
 
 
 async def test_a_leaving_customer_takes_only_drafts_along(site: Site) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from datetime import date
 
-from kernel import Connection, Money, Plugin, Service, hookimpl
+from kernel import Connection, Money, Plugin, Service, Site, hookimpl
 from plugins.payments import Ledger, Payee
 
 plugin = Plugin(api=1)
@@ -33,7 +33,7 @@ class FixedLedger:
 
     found: Sequence[Payee] = ()
 
-    async def payees(self, conn: Connection, customer: int, on: date) -> Sequence[Payee]:
+    async def payees(self, site: Site, conn: Connection, customer: int, on: date) -> Sequence[Payee]:
         return self.found
 
 

@@ -1,0 +1,103 @@
+"""Whom customers pay: the operator's first values, what the organisation saved, and what cannot be saved."""
+
+from __future__ import annotations
+
+from datetime import date
+
+import pytest
+from pydantic import ValidationError
+
+from kernel import Money, Site
+from kernel.settings import OrganisationSettings, load, save
+from plugins.payments import Payee
+from plugins.payments.ledger import KeptLedger
+from plugins.payments.settings import Settings
+from tests.plugins.payments.ledger import TODAY, Book, acting
+
+pytestmark = pytest.mark.ebok(plugins=["payments"])
+
+NRB = "29101010100012345600004711"
+ORGANISATION = {
+    "name": "SM",
+    "legal_name": "SM Przykład",
+    "street": "Leśna 1",
+    "city": "00-001 Warszawa",
+    "nip": "123-456-32-18",
+}
+
+
+async def payee(site: Site) -> Payee:
+    await load(site)
+    async with acting(site) as conn:
+        found = await conn.fetchval("select id from kernel.customer")
+        customer = found or (await Book.opened(conn)).customer
+        (found,) = await KeptLedger().payees(site, conn, customer, TODAY)
+        return found
+
+
+async def test_unless_payments_say_otherwise_the_organisation_is_paid(site: Site) -> None:
+    assert await payee(site) == Payee("ebok", (), "", "", Money(0), None, "Opłaty 4711")
+    site.defaults = {"kernel": ORGANISATION}
+    own = await payee(site)
+    assert (own.name, own.address, own.nip) == ("SM Przykład", ("Leśna 1", "00-001 Warszawa"), "1234563218")
+    site.defaults = {"kernel": {**ORGANISATION, "legal_name": ""}}
+    assert (await payee(site)).name == "SM"
+
+
+async def test_first_values_of_the_operator_reach_the_payee(site: Site) -> None:
+    site.defaults = {
+        "kernel": ORGANISATION,
+        "payments": {
+            "account_no": f"PL {NRB[:2]} {NRB[2:]}",
+            "payee_name": "Zarządca",
+            "title": "Czynsz {customer_no}",
+        },
+    }
+    own = await payee(site)
+    assert (own.name, own.account_no, own.title) == ("Zarządca", NRB, "Czynsz 4711")
+
+
+async def test_what_was_saved_comes_before_first_values(site: Site) -> None:
+    site.defaults = {"payments": {"account_no": NRB, "payee_name": "Zarządca"}}
+    async with acting(site) as conn:
+        await save(site, conn, "kernel", OrganisationSettings.model_validate(ORGANISATION))
+        await save(
+            site,
+            conn,
+            "payments",
+            Settings.model_validate({"payee_name": "SM Inna", "payee_street": "Polna 2", "account_no": NRB}),
+        )
+        book = await Book.opened(conn)
+        await book.post(book.charge(51240, date(2026, 12, 10)))
+    own = await payee(site)
+    assert (own.name, own.address, own.account_no) == ("SM Inna", ("Polna 2", "00-001 Warszawa"), NRB)
+    assert (own.to_pay, own.to_pay_by, own.overdue) == (Money(51240), date(2026, 12, 10), False)
+
+
+@pytest.mark.parametrize(
+    "written", [NRB, f"PL{NRB}", "pl 29 1010 1010 0012 3456 0000 4711", "29-1010 10100012345600004711"]
+)
+def test_an_account_number_is_kept_as_26_digits(written: str) -> None:
+    assert Settings.model_validate({"account_no": written}).account_no == NRB
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "message"),
+    [
+        ("account_no", NRB[:-1], "26 digits"),
+        ("account_no", NRB[:-1] + "²", "26 digits"),
+        ("account_no", "DE" + NRB, "26 digits"),
+        ("account_no", NRB[:-1] + "2", "do not fit"),
+        ("account_no", NRB[:-2] + "17", "do not fit"),
+        ("payee_nip", "123-456-32-19", "valid NIP"),
+        ("payee_nip", "12345", "valid NIP"),
+        ("title", "", "at least 1"),
+        ("title", "Czynsz {flat}", "number"),
+        ("title", "Czynsz {customer_no", "number"),
+        ("title", "{customer_no.__class__}", "number"),
+        ("title", "{customer_no!r:>99}", "number"),
+    ],
+)
+def test_what_cannot_be_right_is_refused(field: str, value: str, message: str) -> None:
+    with pytest.raises(ValidationError, match=message):
+        Settings.model_validate({field: value})

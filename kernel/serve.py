@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import ipaddress
 import os
 import signal
@@ -24,6 +25,7 @@ from kernel.db.pool import ClosedDatabase, DatabaseUnavailable
 from kernel.jobs import Worker
 from kernel.site import Site
 from kernel.web.server import Runner
+from kernel.web.templating import compile_templates
 
 _log = structlog.get_logger("ebok.serve")
 CHILD: Final = "EBOK_SERVE_CHILD"
@@ -170,16 +172,24 @@ async def listening(config: Config, sites: Sequence[Site], *, worker: bool = Tru
     await web.SockSite(runner, sock, ssl_context=context, backlog=256).start()
     crew = Worker(sites, config) if worker else None
     running = asyncio.create_task(crew.run()) if crew else None
+    settling = asyncio.create_task(_settle(app))
     _log.info("serving", host=server.host, port=sock.getsockname()[1], tls=context is not None, pid=os.getpid())
     try:
         yield runner
     finally:
+        settling.cancel()
         if crew and running:
             crew.stop()
         await runner.cleanup()
         if running:
             with contextlib.suppress(asyncio.CancelledError, TimeoutError):
                 await asyncio.wait_for(running, server.stop_seconds)
+
+
+async def _settle(app: web.Application) -> None:
+    """Make ready what visitors would wait for; then a full collection passes over what lives as long as the process."""
+    await compile_templates(app)
+    gc.freeze()
 
 
 async def work(config: Config) -> int:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 
 from kernel.config import SessionConfig
 from kernel.dates import Clock
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from kernel.plugin.registry import Registry
 
 _T = TypeVar("_T")
+_HOST: Final = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[^\s\[\]:/?#@\\]+)(?::[0-9]{1,5})?")
 
 
 @dataclass(slots=True)
@@ -41,6 +43,9 @@ class Site:
 
 
 def site_of_host(sites: Mapping[str, Site], host: str) -> Site | None:
-    """The site that a Host header names (port ignored, case folded), or None."""
-    bare = host.partition("]")[0] if host.startswith("[") else host.partition(":")[0]
-    return sites.get(bare.casefold().lstrip("[").rstrip("."))
+    """The site that a Host header names (port ignored, case folded), or None.
+
+    Links in letters may begin with this header, so what is not a plain host and port names nobody.
+    """
+    match = _HOST.fullmatch(host)
+    return sites.get(match[1].casefold().strip("[]").rstrip(".")) if match else None

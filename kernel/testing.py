@@ -191,6 +191,7 @@ class Office:
 
     site: Site
     origin: str
+    app: web.Application
     visitors: list[Visitor] = field(default_factory=list[Visitor])
 
     async def visitor(self, role: Role | None = None, *customers: int, mode: bool = False) -> Visitor:
@@ -246,12 +247,13 @@ async def office(site: Site) -> AsyncIterator[Office]:
 async def opened_office(site: Site) -> AsyncGenerator[Office]:
     """What the fixture ``office`` gives, for fixtures of another scope."""
     config = Config(server=ServerConfig(stop_seconds=1))
-    runner = Runner(build_app(config, dict.fromkeys(site.hosts, site), site.registry), config)
+    app = build_app(config, dict.fromkeys(site.hosts, site), site.registry)
+    runner = Runner(app, config)
     await runner.setup()
     served = web.TCPSite(runner, HOST, 0)
     await served.start()
     port = runner.addresses[0][1]
-    made = Office(site, f"http://{HOST}:{port}")
+    made = Office(site, f"http://{HOST}:{port}", app)
     try:
         yield made
     finally:

@@ -147,12 +147,12 @@ def check_new_password(
 
     No composition rules: any characters will do (NIST SP 800-63B-4). Raises WeakPassword with the reason.
     """
+    if len(password.encode("utf-8", "surrogatepass")) > MAX_PASSWORD_BYTES:
+        raise WeakPassword(_("This password is too long"))
     password = normalised(password)
     least = shortest(role, has_second_factor)
     if len(password) < least:
         raise WeakPassword(_("Use at least {least} characters: a few words in a row are easy to remember", least=least))
-    if len(password.encode("utf-8", "surrogatepass")) > MAX_PASSWORD_BYTES:
-        raise WeakPassword(_("This password is too long"))
     folded = password.casefold()
     core = _without_ends(folded)
     if folded in common_passwords() or core in common_passwords():

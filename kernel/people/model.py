@@ -12,6 +12,8 @@ from typing import Final
 from kernel.plugin.permissions import Role
 
 MAX_LOGIN: Final = 200
+_LONGEST_FOLDED: Final = 4 * MAX_LOGIN
+"""Spelled with loose accents a login is this long at most; what is longer costs quadratic time to normalise."""
 _EMAIL: Final = re.compile(r"[^\s@<>(),;:\\\"\[\]]+@[^\s@<>(),;:\\\"\[\].]+(?:\.[^\s@<>(),;:\\\"\[\].]+)*")
 
 
@@ -126,7 +128,12 @@ class CodeTaken(Exception):
 
 
 def fold_login(text: str) -> str:
-    """The form in which logins are kept and compared: letters of one case, one way to write each, no outer spaces."""
+    """The form in which logins are kept and compared: letters of one case, one way to write each, no outer spaces.
+
+    What is far too long for a login comes back as it is, and ``login_is_possible`` refuses it.
+    """
+    if len(text) > _LONGEST_FOLDED:
+        return text
     return unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text.strip()).casefold())
 
 

@@ -6,6 +6,7 @@ A template is looked up in the operator's directory, then in the theme and its p
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import Callable, Generator, Hashable, Iterator, Mapping, Sequence, Set
 from contextlib import contextmanager
@@ -176,6 +177,21 @@ def _speaking(environment: jinja2.Environment, code: str) -> jinja2.Environment:
 
 def _prefix(path: str) -> str:
     return path.split("{", 1)[0].rstrip("/") or "/"
+
+
+async def compile_templates(app: web.Application) -> None:
+    """Compile every template in each language in threads, so that no first visitor holds everybody else up."""
+    for environment in app[_BY_LANGUAGE].values():
+        for name in environment.list_templates():
+            if name.endswith(".html") and ":" not in name:
+                await asyncio.to_thread(_compile, environment, name)
+
+
+def _compile(environment: jinja2.Environment, name: str) -> None:
+    try:
+        environment.get_template(name)
+    except jinja2.TemplateError:  # an operator's own, maybe: the page that uses it says so
+        _log.exception("a template does not compile", template=name)
 
 
 # --- rendering ------------------------------------------------------------------------------------------------------

@@ -417,10 +417,20 @@ def _total(column: Column, rows: Sequence[Row]) -> Cell:
 
 # --- cursors --------------------------------------------------------------------------------------------------------
 
+_NUMERIC: Final = re.compile(r"-?[0-9]{1,60}(\.[0-9]{1,60})?")
+
+
+def _numeric(text: str) -> Decimal:
+    """A number written out: an exponent of a few letters would be gigabytes of digits on the way to the database."""
+    if not _NUMERIC.fullmatch(text):
+        raise ValueError(text)
+    return Decimal(text)
+
+
 _READERS: Final[Mapping[str, Callable[[str], object]]] = {
     "s": str,
     "i": int,
-    "n": Decimal,
+    "n": _numeric,
     "d": date.fromisoformat,
     "t": datetime.fromisoformat,
     "b": lambda text: text == "True",
@@ -440,7 +450,7 @@ def _tagged(value: object) -> str:
         case int():
             return f"i{value}"
         case Decimal():
-            return f"n{value}"
+            return f"n{value:f}"
         case datetime():
             return f"t{value.isoformat()}"
         case date():

@@ -50,10 +50,12 @@ class Serving:
 
 @dataclass(frozen=True, slots=True)
 class Ebok:
-    """The command line, with everything it keeps under ``data_dir``."""
+    """The command line, with everything it keeps under ``data_dir``; ``python`` runs it in the directory ``home``."""
 
     data_dir: Path
     environment: dict[str, str] = field(default_factory=dict)
+    python: Path = Path(sys.executable)
+    home: Path = ROOT
 
     def _environment(self) -> dict[str, str]:
         plain = {key: value for key, value in os.environ.items() if not key.startswith("EBOK_")}
@@ -62,11 +64,11 @@ class Ebok:
     async def start(self, *arguments: str, stdin: bool = False) -> asyncio.subprocess.Process:
         """Start a command and leave it running."""
         return await asyncio.create_subprocess_exec(
-            sys.executable,
+            self.python,
             "-m",
             "kernel",
             *arguments,
-            cwd=ROOT,
+            cwd=self.home,
             env=self._environment(),
             stdin=asyncio.subprocess.PIPE if stdin else asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE,

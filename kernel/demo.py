@@ -130,8 +130,9 @@ async def _add_logins(site: Site, conn: Connection, logins: Sequence[DemoLogin])
 
 def _write_accounts(file: Path, site: Site, base_url: str, accounts: Sequence[DemoAccount]) -> None:
     content = {"base_url": base_url, "dsn": site.db.dsn, "accounts": [asdict(account) for account in accounts]}
+    file.touch(mode=0o600)
+    file.chmod(0o600)  # before there is a password in it
     file.write_text(json.dumps(content, ensure_ascii=False, indent=2) + "\n", encoding="utf-8")
-    file.chmod(0o600)
 
 
 def _print(base_url: str | None, accounts: Sequence[DemoAccount]) -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
-from contextlib import contextmanager
+import asyncio
+from collections.abc import AsyncGenerator, Generator
+from contextlib import asynccontextmanager, contextmanager
+from typing import Final
 
 from aiohttp import web
 
@@ -18,6 +20,10 @@ from kernel.settings import organisation
 from kernel.site import Site
 from kernel.web.proof import too_many
 from kernel.web.request import ACTOR, REQUEST_ID, Refused
+
+UNTOLD: Final = 0.25
+"""Seconds that a refusal at the door takes at least: what the product does for a known login alone takes a few
+milliseconds, which would tell it from an unknown one."""
 
 
 def visitor_of(request: web.Request) -> Visitor:
@@ -54,6 +60,20 @@ def refusals(wrong: Text, field: str | None = None) -> Generator[None]:
         raise Refused(weak.reason, field="new_password") from None
     except Throttled as throttled:
         raise too_many(throttled) from None
+
+
+@asynccontextmanager
+async def untold(*, always: bool = False) -> AsyncGenerator[None]:
+    """Let a refusal (``always``: any outcome) take ``UNTOLD`` seconds, whatever was done. Nothing is held meanwhile."""
+    loop = asyncio.get_running_loop()
+    until = loop.time() + UNTOLD
+    try:
+        yield
+    except Exception:
+        await asyncio.sleep(until - loop.time())
+        raise
+    if always:
+        await asyncio.sleep(until - loop.time())
 
 
 def organisation_of(site: Site) -> str:

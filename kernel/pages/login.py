@@ -18,7 +18,7 @@ from kernel.auth.tokens import (
     set_session_cookie,
 )
 from kernel.i18n import _
-from kernel.pages.attempts import home_of, refusals, too_many, visitor_of
+from kernel.pages.attempts import home_of, refusals, too_many, untold, visitor_of
 from kernel.plugin.contracts import Route
 from kernel.plugin.permissions import PUBLIC
 from kernel.web.request import ACTOR, CONN, SITE, Refused, not_found
@@ -75,14 +75,15 @@ async def show_login(request: web.Request, way: Way) -> object:
 async def log_in(request: web.Request, form: LoginForm) -> web.Response:
     site = request[SITE]
     with refusals(_("The login or the password is wrong. Check both, also the Caps Lock key")):
-        entered = await door.log_in(
-            site.db,
-            visitor_of(request),
-            form.login,
-            form.password.get_secret_value(),
-            site.clock.now(),
-            SessionTimes.configured(site.sessions),
-        )
+        async with untold():
+            entered = await door.log_in(
+                site.db,
+                visitor_of(request),
+                form.login,
+                form.password.get_secret_value(),
+                site.clock.now(),
+                SessionTimes.configured(site.sessions),
+            )
     if entered.awaits_code:
         response = redirect(request, "kernel.login_code", query={"next": form.next} if form.next else None)
     else:

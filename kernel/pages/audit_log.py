@@ -11,7 +11,7 @@ from pydantic import Field
 from kernel.audit import entry_of, sentence
 from kernel.dates import PolishDate
 from kernel.db.connection import Row
-from kernel.i18n import _
+from kernel.i18n import Text, _
 from kernel.plugin.contracts import Nav, Route
 from kernel.plugin.permissions import STAFF, Permission
 from kernel.web.tables import Column, Filter, Listing, ListQuery, listed
@@ -37,6 +37,12 @@ def _what(row: Row) -> object:
     return sentence(entry_of(row))
 
 
+def _about(row: Row) -> object:
+    """«entry 12» in the reader's language: the word is a message of whoever wrote the event."""
+    kind, _space, number = row["subject"].partition(" ")
+    return Text(f"{kind} {{number}}", {"number": number}) if number.isdecimal() else row["subject"]
+
+
 ENTRIES: Final = Listing(
     name="kernel.audit",
     select=ENTRIES_SQL,
@@ -45,7 +51,7 @@ ENTRIES: Final = Listing(
         Column("actor", _("Who"), show=_who),
         Column("verb", _("What"), show=_what),
         Column("customer_no", _("Customer"), link="kernel.customer", by={"customer": "customer"}),
-        Column("subject", _("Concerns")),
+        Column("subject", _("Concerns"), show=_about),
     ),
     order="-happened_at",
     filters=(

@@ -36,7 +36,7 @@ TOO_LARGE = "99999999999999999999"
 ACCOUNT_NO = "29101010100012345600004711"
 CUSTOMERS = """
 [profile]
-name = "register"
+name = "wykaz"
 title = "Wykaz"
 max_bad = 100
 [source]
@@ -149,7 +149,7 @@ async def _furnish(office: Office, history: int) -> Furnished:
         token = new_token()
         await auth.add_reset_link(conn, int(there["id"][0]), token, site.clock.now() + timedelta(hours=1))
         await send_mail(conn, "anna@example.org", "Witamy", "Dzień dobry")
-        job = await enqueue(conn, "kernel.mail.send", {"mail": 0})
+        job = await enqueue(conn, "kernel.send_mail", {"mail": 0})
         await conn.execute("update kernel.pgqueuer set status = 'failed', attempts = 5 where id = $1", job)
         there |= {"token": [token], "job": [str(job)]}
         if site.registry.plugin("payments"):

@@ -8,6 +8,7 @@ from kernel.auth.watch import tell_superadmins
 from kernel.dates import Clock, PolishDate, parse_date
 from kernel.db.connection import Connection, Row
 from kernel.db.pool import Stamp
+from kernel.fields import Line, Nip, one_line, parse_nip
 from kernel.i18n import Text, _, long_date, ngettext, short_date
 from kernel.jobs import enqueue
 from kernel.mail import send_mail
@@ -43,7 +44,7 @@ from kernel.plugin.contracts import (
 )
 from kernel.plugin.hooks import hookimpl
 from kernel.plugin.permissions import EVERYBODY, PUBLIC, STAFF, Permission, Role
-from kernel.settings import Nip, organisation, settings_of
+from kernel.settings import organisation, settings_of
 from kernel.site import Site
 from kernel.web.contributions import slot
 from kernel.web.proof import confirmed
@@ -79,6 +80,7 @@ __all__ = [
     "Finding",
     "Grant",
     "Job",
+    "Line",
     "ListQuery",
     "Listing",
     "Money",
@@ -122,8 +124,10 @@ __all__ = [
     "long_date",
     "ngettext",
     "not_found",
+    "one_line",
     "organisation",
     "parse_date",
+    "parse_nip",
     "parse_quantity",
     "redirect",
     "send_mail",

@@ -27,17 +27,17 @@ KEPT: Final = timedelta(hours=48)
 """How long answers are kept at least."""
 
 TAKE_SQL: Final[LiteralString] = """
-insert into kernel.idempotency_key (key, actor, route, request_hash) values ($1, $2, $3, $4)
-on conflict (key) do nothing
+insert into kernel.idempotency_key (actor, key, route, request_hash) values ($1, $2, $3, $4)
+on conflict (actor, key) do nothing
 returning true
 """
 
 STORED_SQL: Final[LiteralString] = """
-select actor, route, request_hash, status, headers, body from kernel.idempotency_key where key = $1
+select route, request_hash, status, headers, body from kernel.idempotency_key where actor = $1 and key = $2
 """
 
 FINISH_SQL: Final[LiteralString] = """
-update kernel.idempotency_key set status = $2, headers = $3, body = $4 where key = $1
+update kernel.idempotency_key set status = $3, headers = $4, body = $5 where actor = $1 and key = $2
 """
 
 PRUNE_SQL: Final[LiteralString] = """
@@ -55,7 +55,7 @@ class StoredAnswer:
 
 
 class KeyReused(Exception):
-    """The key belongs to another request: other content, another address, or another person. Answered with 409."""
+    """The key belongs to another request: other content or another address. Answered with 409."""
 
 
 def request_hash(*parts: bytes) -> bytes:
@@ -67,26 +67,26 @@ def request_hash(*parts: bytes) -> bytes:
 
 
 async def begin(conn: Connection, key: str, actor: str, route: str, fingerprint: bytes) -> StoredAnswer | None:
-    """Take ``key`` for this request: None when the work is to be done, the kept answer when it has been done.
+    """Take the actor's ``key`` for this request: None when the work is to be done, the kept answer when it is done.
 
     Must run inside the transaction that does the work; waits for another one under the same key. Raises KeyReused when
     the key is known from another request, and ValueError for an empty key or one of more than 255 characters.
     """
     if not 1 <= len(key) <= LONGEST_KEY:
         raise ValueError("an idempotency key has 1 to 255 characters")
-    while not await conn.fetchval(TAKE_SQL, key, actor, route, fingerprint):
-        row = await conn.fetchrow(STORED_SQL, key)
+    while not await conn.fetchval(TAKE_SQL, actor, key, route, fingerprint):
+        row = await conn.fetchrow(STORED_SQL, actor, key)
         if row is None:  # pruned in between
             continue
-        if (row["actor"], row["route"], row["request_hash"]) != (actor, route, fingerprint) or row["status"] is None:
+        if (row["route"], row["request_hash"]) != (route, fingerprint) or row["status"] is None:
             raise KeyReused(key)
         return StoredAnswer(row["status"], row["headers"], row["body"])
     return None
 
 
-async def finish(conn: Connection, key: str, answer: StoredAnswer) -> None:
+async def finish(conn: Connection, key: str, actor: str, answer: StoredAnswer) -> None:
     """Keep the answer of the request that took ``key``, in the same transaction."""
-    await conn.execute(FINISH_SQL, key, answer.status, dict(answer.headers), answer.body)
+    await conn.execute(FINISH_SQL, actor, key, answer.status, dict(answer.headers), answer.body)
 
 
 async def prune(site: Site, payload: Mapping[str, Any]) -> None:

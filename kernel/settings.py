@@ -10,16 +10,16 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, LiteralString, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Final, Literal, LiteralString, TypeVar, cast
 from weakref import WeakKeyDictionary
 
 import structlog
-from pydantic import AfterValidator, BaseModel, Field, SecretStr, StringConstraints, ValidationError
-from pydantic_core import PydanticCustomError
+from pydantic import BaseModel, Field, SecretStr, ValidationError
 
 from kernel.audit import audit
 from kernel.db.connection import Connection
 from kernel.db.pool import Database
+from kernel.fields import Line, Nip
 from kernel.i18n import LANGUAGES, _
 from kernel.plugin.contracts import Verb
 
@@ -44,27 +44,8 @@ on conflict (plugin) do update set value = excluded.value, updated_at = now(), u
 ANNOUNCE_SQL: Final[LiteralString] = "select pg_notify('ebok_settings', $1)"
 
 
-def check_nip(value: str) -> str:
-    """The ten digits of a Polish tax number with a right check digit; hyphens and spaces are dropped, empty is allowed.
-
-    Raises ValueError for anything else.
-    """
-    digits = value.replace("-", "").replace(" ", "")
-    weights = (6, 5, 7, 2, 3, 4, 5, 6, 7)
-    if digits and not (
-        len(digits) == 10
-        and digits.isascii()
-        and digits.isdecimal()
-        and sum(weight * int(digit) for weight, digit in zip(weights, digits, strict=False)) % 11 == int(digits[9])
-    ):
-        raise PydanticCustomError("nip", "This is not a valid NIP")
-    return digits
-
-
-Nip = Annotated[str, AfterValidator(check_nip)]
 """A Polish tax number (NIP), or nothing: a setting that is printed or told to a bank."""
 
-Line = Annotated[str, StringConstraints(strip_whitespace=True, max_length=120)]
 """One line of text of a setting."""
 
 

@@ -90,14 +90,15 @@ revoke update, delete, truncate on kernel.audit_log from ebok_app;
 
 -- One row per form or API call that changed something, with its answer, so that sending it twice does it once.
 create table kernel.idempotency_key (
-    key text primary key check (length(key) between 1 and 255),
     actor text not null,
+    key text not null check (length(key) between 1 and 255),
     route text not null,
     request_hash bytea not null,
     status smallint,
     headers jsonb,
     body bytea,
-    created_at timestamptz not null default now()
+    created_at timestamptz not null default now(),
+    primary key (actor, key)
 );
 create index idempotency_key_created on kernel.idempotency_key (created_at);
 

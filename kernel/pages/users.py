@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Annotated, Final, Literal, LiteralString
+from typing import Final, Literal, LiteralString
 
 from aiohttp import web
-from pydantic import BaseModel, StringConstraints
+from pydantic import BaseModel
 
 from kernel.audit import audit
 from kernel.auth import account, office, sessions
 from kernel.auth.model import STARTER_PASSWORD, Throttled, starter_password
 from kernel.auth.office import NewUser, UnknownCustomer, may_manage
+from kernel.fields import Line
 from kernel.i18n import Text, _
 from kernel.pages.attempts import stamp_of_request, too_many
 from kernel.people import store as people
@@ -31,7 +32,6 @@ from kernel.web.request import ACTOR, CONN, SITE, Refused, not_found
 from kernel.web.routing import redirect
 from kernel.web.tables import Badge, Column, Filter, Listing, ListQuery, listed
 
-Line = Annotated[str, StringConstraints(strip_whitespace=True, max_length=200)]
 RoleName = Literal["customer", "admin", "superadmin"]
 
 ROLES: Final = {

@@ -293,13 +293,13 @@ async def _once(
         return _given_again(request, stored, page)
     result = await _call(request, route, model)
     if isinstance(result, web.StreamResponse) and result.status >= 400:
-        await conn.execute(FORGET_KEY_SQL, key)
+        await conn.execute(FORGET_KEY_SQL, str(actor.user), key)
     else:
-        await finish(conn, key, _to_store(request, result))
+        await finish(conn, key, str(actor.user), _to_store(request, result))
     return result
 
 
-FORGET_KEY_SQL: Final[LiteralString] = "delete from kernel.idempotency_key where key = $1"
+FORGET_KEY_SQL: Final[LiteralString] = "delete from kernel.idempotency_key where actor = $1 and key = $2"
 _KEPT_HEADERS: Final = ("Location", "Content-Type")
 _FLASH_KEPT: Final = "flash"
 

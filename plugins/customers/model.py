@@ -8,31 +8,11 @@ from typing import Annotated, Final, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, ValidationInfo, field_validator
 from pydantic_core import PydanticCustomError
 
-_CONTROL: Final = re.compile(r"[\x00-\x1f\x7f]")
+from kernel import Line, Nip, one_line
+
 # One @, something before it (Polish letters too), a domain with a dot after it.
 _EMAIL: Final = re.compile(r"[^@\s]+@[^@\s.]+([.][^@\s.]+)+")
 _PHONE: Final = re.compile(r"[0-9+() /.,;-]*")
-_NIP_WEIGHTS: Final = (6, 5, 7, 2, 3, 4, 5, 6, 7)
-
-
-def _one_line(value: str) -> str:
-    if _CONTROL.search(value):
-        raise PydanticCustomError("control_character", "The text contains a control character that cannot be kept")
-    return value
-
-
-def parse_nip(value: str) -> str:
-    """Ten digits whose last one checks the others (weights 6 5 7 2 3 4 5 6 7, modulo 11); dashes, spaces and ``PL``
-    are dropped. Nothing stays nothing. Raises a pydantic error otherwise."""
-    digits = re.sub(r"[ -]", "", value).upper().removeprefix("PL")
-    if not digits:
-        return ""
-    if not re.fullmatch(r"[0-9]{10}", digits):
-        raise PydanticCustomError("nip_grammar", "A NIP has ten digits")
-    check = sum(weight * int(digit) for weight, digit in zip(_NIP_WEIGHTS, digits, strict=False)) % 11
-    if check != int(digits[9]):
-        raise PydanticCustomError("nip_check", "This NIP has a mistake: its last digit does not fit the others")
-    return digits
 
 
 def parse_email(value: str) -> str:
@@ -49,16 +29,14 @@ def _phone(value: str) -> str:
 
 
 def _line(longest: int) -> tuple[StringConstraints, AfterValidator]:
-    return StringConstraints(strip_whitespace=True, max_length=longest), AfterValidator(_one_line)
+    return StringConstraints(strip_whitespace=True, max_length=longest), AfterValidator(one_line)
 
 
 Word = Annotated[str, *_line(40)]
-Line = Annotated[str, *_line(200)]
 CustomerNo = Annotated[
-    str, StringConstraints(strip_whitespace=True, min_length=1, max_length=40), AfterValidator(_one_line)
+    str, StringConstraints(strip_whitespace=True, min_length=1, max_length=40), AfterValidator(one_line)
 ]
-Name = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200), AfterValidator(_one_line)]
-Nip = Annotated[str, *_line(20), AfterValidator(parse_nip)]
+Name = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200), AfterValidator(one_line)]
 Email = Annotated[str, *_line(254), AfterValidator(parse_email)]
 Phone = Annotated[str, *_line(60), AfterValidator(_phone)]
 

@@ -8,7 +8,7 @@ from datetime import date
 from typing import Annotated, Any, Final, Literal, LiteralString
 
 from aiohttp import web
-from pydantic import BaseModel, SecretStr, StringConstraints, ValidationError
+from pydantic import AfterValidator, BaseModel, SecretStr, StringConstraints, ValidationError
 
 from kernel import (
     ACTOR,
@@ -18,6 +18,7 @@ from kernel import (
     Card,
     Column,
     Filter,
+    Line,
     Listing,
     ListQuery,
     Money,
@@ -37,6 +38,7 @@ from kernel import (
     listed,
     ngettext,
     not_found,
+    one_line,
     redirect,
     tell_superadmins,
     url,
@@ -174,8 +176,7 @@ async def _every_draft(request: Request) -> list[store.Key]:
 
 # --- a new payment --------------------------------------------------------------------------------------------------
 
-_Title = Annotated[str, StringConstraints(strip_whitespace=True, max_length=200)]
-_Number = Annotated[str, StringConstraints(strip_whitespace=True, max_length=80)]
+_Number = Annotated[str, StringConstraints(strip_whitespace=True, max_length=80), AfterValidator(one_line)]
 _Reason = Annotated[str, StringConstraints(strip_whitespace=True, min_length=3, max_length=500)]
 Channel = Literal["transfer", "cash", "gateway", "direct_debit", "offset"]
 
@@ -193,7 +194,7 @@ class PaymentForm(BaseModel):
     amount: PositiveMoney
     value_date: PolishDate
     paid_on: PolishDate | None = None
-    title: _Title = ""
+    title: Line = ""
     channel: Channel = "transfer"
 
 
@@ -299,7 +300,7 @@ class EditForm(BaseModel):
     day: PolishDate
     due_on: PolishDate | None = None
     paid_on: PolishDate | None = None
-    title: _Title = ""
+    title: Line = ""
     document_no: _Number = ""
     channel: Literal["", "transfer", "cash", "gateway", "direct_debit", "offset"] = ""
 

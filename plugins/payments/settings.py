@@ -5,10 +5,10 @@ from __future__ import annotations
 from string import Formatter
 from typing import Annotated
 
-from pydantic import AfterValidator, BaseModel, Field, StringConstraints
+from pydantic import AfterValidator, BaseModel, Field
 from pydantic_core import PydanticCustomError
 
-from kernel import Nip
+from kernel import Line, Nip
 
 
 def check_nrb(value: str) -> str:
@@ -37,9 +37,6 @@ def check_title(value: str) -> str:
     if places - {("customer_no", "", None)}:
         raise PydanticCustomError("title_pattern", "Only the customer's number can be filled in here")
     return value
-
-
-Line = Annotated[str, StringConstraints(strip_whitespace=True, max_length=120)]
 
 
 class Settings(BaseModel):

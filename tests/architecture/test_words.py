@@ -33,6 +33,12 @@ FORMS = ("/login", "/reset", "/account/password", "/admin/users/add", "/admin/pa
 in_the_module = pytest.mark.asyncio(loop_scope="module")
 
 
+@pytest.fixture(autouse=True)
+def catalogues() -> None:
+    """Those of every bundled plugin, whatever an earlier test of this process loaded."""
+    i18n.load_catalogues([plugin.path for plugin in REGISTRY.plugins])
+
+
 def english_words() -> frozenset[str]:
     """Words of the English messages that no Polish one uses."""
     polish = i18n._catalogues["pl"]

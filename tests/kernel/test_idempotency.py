@@ -26,7 +26,7 @@ async def send(site: Site, *, key: str = "k", actor: str = "7", route: str = "pa
             assert stored == ANSWER
             return "replayed"
         await asyncio.sleep(0.02)
-        await finish(conn, key, ANSWER)
+        await finish(conn, key, actor, ANSWER)
     return "done"
 
 
@@ -60,11 +60,16 @@ async def test_a_waiting_request_does_the_work_when_the_first_one_fails(site: Si
         await first
 
 
-@pytest.mark.parametrize("other", [{"body": request_hash(b"amount=30,00")}, {"route": "send"}, {"actor": "8"}])
+@pytest.mark.parametrize("other", [{"body": request_hash(b"amount=30,00")}, {"route": "send"}])
 async def test_the_key_of_another_request_is_refused(site: Site, other: dict[str, Any]) -> None:
     await send(site)
     with pytest.raises(KeyReused):
         await send(site, **other)
+
+
+async def test_two_people_may_choose_the_same_key(site: Site) -> None:
+    assert [await send(site, actor="7"), await send(site, actor="8")] == ["done", "done"]
+    assert [await send(site, actor="7"), await send(site, actor="8")] == ["replayed", "replayed"]
 
 
 @pytest.mark.parametrize("key", ["", "k" * 256])

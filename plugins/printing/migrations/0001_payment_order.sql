@@ -25,4 +25,4 @@ create table printing.payment_order (
     unique nulls not distinct (customer, made_on, payee_account, kind, amount, title)
 );
 
-revoke update on printing.payment_order from ebok_app;
+revoke update, delete on printing.payment_order from ebok_app;

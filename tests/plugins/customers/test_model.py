@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 from pydantic import ValidationError
 
-from kernel import DemoPlan
+from kernel import DemoPlan, parse_nip
 from plugins.customers.demo import feminine, tenants
-from plugins.customers.model import CustomerForm, CustomerRow, ServicePointForm, parse_nip
+from plugins.customers.model import CustomerForm, CustomerRow, ServicePointForm
 
 
 def row(**fields: object) -> CustomerRow:

@@ -30,7 +30,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import AsyncGenerator, Callable, Generator, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
@@ -57,6 +57,8 @@ BUILTIN_LOCALE_MAJOR: Final = 17
 
 ORPHANS_SECONDS: Final = 10.0
 """How long processes of a killed server may hold its shared memory before starting anew is given up."""
+FALLS: Final = 3
+"""How often a server that somebody kills meanwhile is started again before that is the operator's business."""
 START_SECONDS: Final = 120
 STOP_SECONDS: Final = 60
 LOGS_KEPT: Final = 10
@@ -168,6 +170,21 @@ def find_programs(
     )
 
 
+class _Fallen(EmbeddedError):
+    """The server went away in the middle of something."""
+
+
+_LOST: Final = (
+    OSError,
+    asyncpg.InterfaceError,
+    asyncpg.InternalClientError,
+    asyncpg.PostgresConnectionError,
+    asyncpg.CannotConnectNowError,
+    asyncpg.AdminShutdownError,
+    asyncpg.CrashShutdownError,
+)
+
+
 class EmbeddedServer:
     """One data directory's server, shared with every other process that has started it.
 
@@ -196,14 +213,17 @@ class EmbeddedServer:
         if self._ready:
             return
         try:
-            async with self._superuser("postgres") as conn:
-                if (major := conn.get_server_version().major) < OLDEST_MAJOR:
-                    raise EmbeddedError(f"The server is PostgreSQL {major}; ebok needs {OLDEST_MAJOR} or newer.")
-                await _ensure_roles(conn, self._cluster.passwords())
+            await self._despite_falls(self._have_roles)
         except BaseException:
             await self.stop()
             raise
         self._ready = True
+
+    async def _have_roles(self) -> None:
+        async with self._superuser("postgres") as conn:
+            if (major := conn.get_server_version().major) < OLDEST_MAJOR:
+                raise EmbeddedError(f"The server is PostgreSQL {major}; ebok needs {OLDEST_MAJOR} or newer.")
+            await _ensure_roles(conn, self._cluster.passwords())
 
     async def ensure_running(self) -> None:
         """Start the server again if it has died; it recovers what was committed. For a refused connection."""
@@ -220,6 +240,10 @@ class EmbeddedServer:
         """
         _check_names(name, template)
         await self.ensure_running()
+        await self._despite_falls(lambda: self._have_database(name, template))
+        return self.endpoints(name)
+
+    async def _have_database(self, name: str, template: str | None) -> None:
         async with self._superuser("postgres") as conn:
             # Held until disconnecting: two processes may want the same database at once.
             await conn.execute("select pg_advisory_lock(hashtext('ebok database'), hashtext($1))", name)
@@ -232,7 +256,6 @@ class EmbeddedServer:
                 await inside.execute("revoke create on schema public from public; set client_min_messages = warning")
                 for extension in EXTENSIONS:
                     await inside.execute(f"create extension if not exists {extension} schema public")
-        return self.endpoints(name)
 
     async def drop_database(self, name: str) -> None:
         """Remove a database, ending its connections; nothing happens when there is none."""
@@ -256,6 +279,15 @@ class EmbeddedServer:
             f"postgresql://{role}:{password}@/{quote(database)}?host={quote(str(self._cluster.socket_dir))}&port=5432"
         )
 
+    async def _despite_falls(self, work: Callable[[], Awaitable[None]]) -> None:
+        """Do what may be done twice, also when somebody kills the server in the middle: start it, do it again."""
+        for _fall in range(FALLS):
+            try:
+                return await work()
+            except _Fallen:
+                await self._blocking(self._cluster.acquire)
+        return await work()
+
     @asynccontextmanager
     async def _superuser(self, database: str) -> AsyncGenerator[asyncpg.Connection[asyncpg.Record]]:
         try:
@@ -264,7 +296,9 @@ class EmbeddedServer:
                 yield conn
             finally:
                 await conn.close(timeout=10)
-        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+        except _LOST as error:
+            raise _Fallen(f"The embedded PostgreSQL has gone away: {error}") from error
+        except asyncpg.PostgresError as error:
             raise EmbeddedError(f"The embedded PostgreSQL answered: {error}") from error
 
     @staticmethod

@@ -20,6 +20,7 @@ from urllib.parse import parse_qs, urlsplit
 import asyncpg
 import pytest
 
+from kernel.db import embedded
 from kernel.db.embedded import (
     APP,
     EXTENSIONS,
@@ -599,3 +600,22 @@ def test_default_data_directory(monkeypatch: pytest.MonkeyPatch) -> None:
     assert default_data_dir() == Path("/srv/office")
     monkeypatch.delenv("EBOK_DATA_DIR")
     assert (default_data_dir() == Path("/var/lib/ebok")) == AS_ROOT
+
+
+async def test_a_kill_in_the_middle_of_a_start_is_survived(made: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    server = EmbeddedServer(made, durable=False)
+    ensure, kills = embedded._ensure_roles, []
+
+    async def killed(conn: object, passwords: object) -> None:
+        if not kills:
+            kills.append(server.postmaster_pid)
+            os.kill(kills[0], signal.SIGKILL)
+        await ensure(conn, passwords)  # pyright: ignore[reportArgumentType]
+
+    monkeypatch.setattr(embedded, "_ensure_roles", killed)
+    try:
+        await server.start()
+        await server.create_database("office")
+        assert server.postmaster_pid not in (None, kills[0])
+    finally:
+        await server.stop()

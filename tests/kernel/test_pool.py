@@ -117,8 +117,10 @@ async def test_a_killed_server_comes_back_for_everybody(own_server: EmbeddedServ
         assert killed
         os.kill(killed, signal.SIGKILL)
         async with asyncio.timeout(30):
-            assert await asyncio.gather(*(ask_until_answered() for _ in range(8))) == [1] * 8
-        assert own_server.postmaster_pid not in (None, killed)
+            # A killed server's processes may answer for a moment; then everybody asks the one that came back.
+            while own_server.postmaster_pid in (None, killed):
+                assert await asyncio.gather(*(ask_until_answered() for _ in range(8))) == [1] * 8
+        assert await asyncio.gather(*(ask_until_answered() for _ in range(8))) == [1] * 8
     await database.close()
 
 

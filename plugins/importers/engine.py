@@ -52,8 +52,8 @@ async def rehearse(site: Site, profile: Profile) -> Outcome:
             raise _Rehearsed(Outcome(None, "stopped" if reason else "checked", reports, reason))
     except _Rehearsed as rehearsed:
         return rehearsed.outcome
-    except SourceError as error:
-        raise ImportFailed(Text(str(error))) from error
+    except (SourceError, ModuleNotFoundError) as error:
+        raise ImportFailed(_reason(error)) from error
 
 
 async def execute(site: Site, profile: Profile, *, approve: bool) -> Outcome:
@@ -257,5 +257,10 @@ def _reason(error: Exception) -> Text:
             return next(iter((*error.notes, *error.errors.values())), _("The import was refused"))
         case SourceError():
             return Text(str(error))
+        case ModuleNotFoundError():
+            return _(
+                "The driver «{driver}» is not installed on the server, so this source cannot be read. Install it first.",
+                driver=error.name,
+            )
         case _:
             return _("The import failed: {reason}", reason=f"{type(error).__name__}: {error}")

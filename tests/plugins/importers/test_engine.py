@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import importlib
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -123,6 +125,18 @@ async def test_waits_for_a_person(site: Site, profile: Profile) -> None:
         async with site.db.transaction(Stamp("7", "admin")) as conn:
             await engine.apply_waiting(conn, site.registry.records, waiting.run, site.clock.today())
     assert (await run(site, profile, row(1), approve=False)).state == "applied", "nothing to decide"
+
+
+async def test_a_missing_driver_is_named(site: Site, profile: Profile) -> None:
+    async def needs_a_driver(settings: object) -> dict[str, list[str]]:
+        importlib.import_module("driver_of_a_tape")
+        return {}
+
+    tape = replace(profile, source=replace(profile.source, discover=needs_a_driver))
+    for attempt in (engine.rehearse(site, tape), engine.execute(site, tape, approve=True)):
+        with pytest.raises(ImportFailed) as failed:
+            await attempt
+        assert "sterownika «driver_of_a_tape»" in str(failed.value.text)
 
 
 async def test_a_newer_run_takes_the_place_of_a_waiting_one(site: Site, profile: Profile, conn: Connection) -> None:

@@ -259,7 +259,7 @@ def _reason(error: Exception) -> Text:
             return Text(str(error))
         case ModuleNotFoundError():
             return _(
-                "The driver «{driver}» is not installed on the server, so this source cannot be read. Install it first.",
+                "The driver «{driver}» is not installed on the server, so this source cannot be read. Install it.",
                 driver=error.name,
             )
         case _:

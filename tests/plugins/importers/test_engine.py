@@ -136,7 +136,7 @@ async def test_a_missing_driver_is_named(site: Site, profile: Profile) -> None:
     for attempt in (engine.rehearse(site, tape), engine.execute(site, tape, approve=True)):
         with pytest.raises(ImportFailed) as failed:
             await attempt
-        assert "sterownika «driver_of_a_tape»" in str(failed.value.text)
+        assert "The driver «driver_of_a_tape» is not installed" in str(failed.value.text)
 
 
 async def test_a_newer_run_takes_the_place_of_a_waiting_one(site: Site, profile: Profile, conn: Connection) -> None:

@@ -129,22 +129,20 @@ def speaking(code: str) -> Generator[None]:
 
 
 def load_catalogues(packages: Iterable[Path]) -> None:
-    """Read ``locale/<language>/LC_MESSAGES/messages.po`` of every package; the first translation of an id stands."""
+    """Read ``locale/<language>/LC_MESSAGES/*.po`` of every package, by name; the first translation of an id stands."""
     from babel.messages.pofile import read_po
 
     loaded: dict[str, dict[str, tuple[str, ...]]] = {code: {} for code in LANGUAGES}
     for package in packages:
         for code, messages in loaded.items():
-            path = package / "locale" / code / "LC_MESSAGES" / "messages.po"
-            if not path.exists():
-                continue
-            with path.open("rb") as file:
-                for message in read_po(file, locale=code):
-                    key = message.id if isinstance(message.id, str) else message.id[0]
-                    text = message.string or ""
-                    forms = (text,) if isinstance(text, str) else tuple(text)
-                    if key and all(forms) and not message.fuzzy:
-                        messages.setdefault(key, forms)
+            for path in sorted((package / "locale" / code / "LC_MESSAGES").glob("*.po")):
+                with path.open("rb") as file:
+                    for message in read_po(file, locale=code):
+                        key = message.id if isinstance(message.id, str) else message.id[0]
+                        text = message.string or ""
+                        forms = (text,) if isinstance(text, str) else tuple(text)
+                        if key and all(forms) and not message.fuzzy:
+                            messages.setdefault(key, forms)
     _escaped.clear()
     _catalogues.clear()
     _catalogues.update(loaded)

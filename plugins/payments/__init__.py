@@ -7,8 +7,10 @@ from kernel import (
     STAFF,
     Card,
     Check,
+    Command,
     Connection,
     Demo,
+    Job,
     Nav,
     Permission,
     Plugin,
@@ -25,7 +27,21 @@ from kernel import (
     hookimpl,
     ngettext,
 )
-from plugins.payments import api, checks, demo, ledger, pages, records, store
+from plugins.payments import (
+    api,
+    books,
+    charging,
+    checks,
+    demo,
+    desk,
+    explain,
+    interest,
+    ledger,
+    pages,
+    records,
+    store,
+    suspense,
+)
 from plugins.payments.face import (
     CardLine,
     CardPart,
@@ -59,6 +75,8 @@ __all__ = [
 
 plugin = Plugin(api=1, after=("customers",), settings=Settings)
 
+PARTS = (books, charging, desk, explain, interest, suspense)
+
 
 @hookimpl
 def register_permissions() -> Iterable[Permission]:
@@ -68,16 +86,20 @@ def register_permissions() -> Iterable[Permission]:
     yield Permission("payments.reverse", _("Reverse approved charges and payments"), STAFF)
     yield Permission("payments.void", _("Void approved charges and payments"), {Role.SUPERADMIN}, superadmin_mode=True)
     yield Permission("payments.own", _("Read one's own balance"), {Role.CUSTOMER})
+    for part in PARTS:
+        yield from part.PERMISSIONS
 
 
 @hookimpl
 def register_routes() -> Iterable[Route]:
-    return (*pages.ROUTES, *api.ROUTES)
+    return (*pages.ROUTES, *api.ROUTES, *(route for part in PARTS for route in part.ROUTES))
 
 
 @hookimpl
 def register_navigation() -> Iterable[Nav]:
     yield Nav(_("Ledger"), "payments.list", 20, "ledger")
+    for part in PARTS:
+        yield from part.NAVIGATION
 
 
 @hookimpl
@@ -105,11 +127,23 @@ def register_audit_verbs() -> Iterable[Verb]:
     )
     yield Verb("payments.reversed", _("reversed an entry for {amount}: {reason}"))
     yield Verb("payments.voided", _("voided an approved entry for {amount}: {reason}"))
+    for part in PARTS:
+        yield from part.VERBS
 
 
 @hookimpl
 def register_checks() -> Iterable[Check]:
-    return checks.CHECKS
+    return (*checks.CHECKS, *(check for part in PARTS for check in part.CHECKS))
+
+
+@hookimpl
+def register_commands() -> Iterable[Command]:
+    return tuple(command for part in PARTS for command in part.COMMANDS)
+
+
+@hookimpl
+def register_jobs() -> Iterable[Job]:
+    return tuple(job for part in PARTS for job in part.JOBS)
 
 
 @hookimpl

@@ -30,6 +30,7 @@ from plugins.importers.profile import read_profile
 from plugins.payments import Side
 from plugins.payments import store as ledger
 from plugins.payments.store import Draft
+from tests.architecture.furnishings import books, charging, desk, explain, interest, suspense
 
 MISSING = "9007199254740991"
 TOO_LARGE = "99999999999999999999"
@@ -159,6 +160,10 @@ async def _furnish(office: Office, history: int) -> Furnished:
             )
             there["entry"] = [str(number) for number in await _entries(site, conn, own, history)]
             others["entry"] = [str(number) for number in await _entries(site, conn, foreign, 1)]
+            accounts = await ledger.open_accounts(conn, [own, foreign], site.clock.today())
+            for customer, ids in ((own, there), (foreign, others)):
+                for part in (books, charging, desk, explain, interest, suspense):
+                    ids |= await part.furnish(site, conn, customer, accounts[customer])
     if site.registry.plugin("importers"):
         has_source = "csv" in site.registry.sources and "customers.customer" in site.registry.records
         there["run"] = [str(number) for number in await (_imports(site) if has_source else _failed_import(site))]

@@ -1,0 +1,13 @@
+"""Where charges come from: a form, a list, and fee schedules with their runs."""
+
+from collections.abc import Sequence
+
+from kernel import Check, Command, Job, Nav, Permission, Route, Verb
+
+ROUTES: Sequence[Route] = ()
+PERMISSIONS: Sequence[Permission] = ()
+NAVIGATION: Sequence[Nav] = ()
+VERBS: Sequence[Verb] = ()
+CHECKS: Sequence[Check] = ()
+COMMANDS: Sequence[Command] = ()
+JOBS: Sequence[Job] = ()

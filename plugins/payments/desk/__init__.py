@@ -1,0 +1,13 @@
+"""The office's page of one account, and everything that may be done on it."""
+
+from collections.abc import Sequence
+
+from kernel import Check, Command, Job, Nav, Permission, Route, Verb
+
+ROUTES: Sequence[Route] = ()
+PERMISSIONS: Sequence[Permission] = ()
+NAVIGATION: Sequence[Nav] = ()
+VERBS: Sequence[Verb] = ()
+CHECKS: Sequence[Check] = ()
+COMMANDS: Sequence[Command] = ()
+JOBS: Sequence[Job] = ()

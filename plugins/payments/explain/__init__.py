@@ -1,0 +1,13 @@
+"""Where a figure comes from: as of any day, as known on any day, in words."""
+
+from collections.abc import Sequence
+
+from kernel import Check, Command, Job, Nav, Permission, Route, Verb
+
+ROUTES: Sequence[Route] = ()
+PERMISSIONS: Sequence[Permission] = ()
+NAVIGATION: Sequence[Nav] = ()
+VERBS: Sequence[Verb] = ()
+CHECKS: Sequence[Check] = ()
+COMMANDS: Sequence[Command] = ()
+JOBS: Sequence[Job] = ()

@@ -1,0 +1,13 @@
+"""Interest for delay: rates, regimes, notes, and what a payment on another day would change."""
+
+from collections.abc import Sequence
+
+from kernel import Check, Command, Job, Nav, Permission, Route, Verb
+
+ROUTES: Sequence[Route] = ()
+PERMISSIONS: Sequence[Permission] = ()
+NAVIGATION: Sequence[Nav] = ()
+VERBS: Sequence[Verb] = ()
+CHECKS: Sequence[Check] = ()
+COMMANDS: Sequence[Command] = ()
+JOBS: Sequence[Job] = ()

@@ -9,7 +9,7 @@ from typing import Any, Final
 from kernel import Check, Connection, Finding, Money, _
 from plugins.payments import store
 from plugins.payments.face import Side
-from plugins.payments.model import Allocation, Posting, allocate_civil
+from plugins.payments.allocation import PLAIN, Allocation, Posting, allocate
 
 MOST_FINDINGS: Final = 100
 BATCH: Final = 200
@@ -75,7 +75,7 @@ def _difference(entries: Sequence[Mapping[str, Any]], kept: Sequence[Mapping[str
     allocations = sorted(Allocation(**part) for part in kept)
     pinned = [allocation for allocation in allocations if allocation.rule in PINNED_INPUTS]
     try:
-        right = allocate_civil(postings, pinned)
+        right = allocate(postings, PLAIN, pinned)
     except (ValueError, KeyError) as error:
         return f"its entries cannot be allocated: {error}"
     if right == allocations:

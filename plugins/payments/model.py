@@ -1,6 +1,6 @@
-"""The rules of the ledger, pure: due dates, allocation, what is to pay, how an entry stands, and the words for it.
+"""The rules of the ledger, pure: due dates, what is to pay, how an entry stands, and the words for it.
 
-The database does the same in sets (``migrations/0001_ledger.sql``); this is the reference that explains and proves it.
+The database does the same in sets (``migrations/``); this is the reference that explains and proves it.
 Amounts are whole grosze where entries meet, ``Money`` where people see them.
 """
 
@@ -59,6 +59,7 @@ RULES: Final[Mapping[str, Text]] = {
     "reversal": _("undoes this entry"),
     "manual": _("set by the office"),
     "imported": _("as in the source"),
+    "policy": _("by the book's own rule"),
 }
 STATUSES: Final[Mapping[Status, Text]] = {
     Status.OPEN: _("to pay"),
@@ -74,8 +75,12 @@ STATUSES: Final[Mapping[Status, Text]] = {
 
 # --- due dates ------------------------------------------------------------------------------------------------------
 
-FIRST_YEAR, LAST_YEAR = 2016, 2035
+FIRST_YEAR, LAST_YEAR = 2000, 2050
+FIRST_DAY, LAST_DAY = date(FIRST_YEAR, 1, 1), date(LAST_YEAR, 12, 31)
+EPIPHANY_SINCE: Final = 2011
 CHRISTMAS_EVE_SINCE: Final = 2025
+LARGEST_AMOUNT: Final = Money(10**12)
+"""The largest amount of an entry, in grosze."""
 
 
 def easter(year: int) -> date:
@@ -89,8 +94,10 @@ def easter(year: int) -> date:
 
 @cache
 def holidays(year: int) -> frozenset[date]:
-    """Days free from work besides Saturdays (Act of 18 January 1951; 24 December since 2025)."""
-    fixed = [(1, 1), (1, 6), (5, 1), (5, 3), (8, 15), (11, 1), (11, 11), (12, 25), (12, 26)]
+    """Days free from work besides Saturdays (Act of 18 January 1951; 6 January since 2011, 24 December since 2025)."""
+    fixed = [(1, 1), (5, 1), (5, 3), (8, 15), (11, 1), (11, 11), (12, 25), (12, 26)]
+    if year >= EPIPHANY_SINCE:
+        fixed.append((1, 6))
     if year >= CHRISTMAS_EVE_SINCE:
         fixed.append((12, 24))
     movable = (easter(year) + timedelta(days=after) for after in (0, 1, 49, 60))
@@ -111,77 +118,6 @@ def effective_due(due: date, calendar: Container[date] | None = None) -> date:
     while due.isoweekday() > 5 or due in free:
         due += timedelta(days=1)
     return due
-
-
-# --- allocation -----------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class Posting:
-    """An approved entry, as allocation sees it. ``place`` is its day in the queue: a charge's effective due date (None
-    for a reversal), a credit's value date."""
-
-    id: int
-    side: Side
-    kind: str
-    amount: int
-    place: date | None
-    reverses: int | None = None
-    corrects: int | None = None
-
-
-@dataclass(frozen=True, slots=True, order=True)
-class Allocation:
-    """``amount`` grosze of a credit that pay a charge, by a rule."""
-
-    credit: int
-    charge: int
-    amount: int
-    rule: str
-
-
-def allocate_civil(entries: Iterable[Posting], pinned: Sequence[Allocation] = ()) -> list[Allocation]:
-    """Which credit pays which charge under the policy «civil» (ledger rules 4; art. 451 of the Civil Code).
-
-    ``entries`` are the approved ones of one account. First what is fixed: ``pinned`` (manual, imported), each reversal
-    with its original, each correction with the charge it lowers. The rest pays charges by effective due date, then id,
-    with credits by value date, then id; charges not yet due are prepaid, what is left stays as credit. A pure function:
-    the order of ``entries`` does not matter. Raises ValueError when what is fixed exceeds an entry.
-    """
-    entries = list(entries)
-    reversed_ids = {entry.reverses for entry in entries if entry.reverses is not None}
-    fixed = list(pinned)
-    for entry in entries:
-        if entry.reverses is not None:
-            credit, charge = (entry.id, entry.reverses) if entry.side is Side.CREDIT else (entry.reverses, entry.id)
-            fixed.append(Allocation(credit, charge, entry.amount, "reversal"))
-        elif entry.corrects is not None and entry.side is Side.CREDIT and entry.id not in reversed_ids:
-            fixed.append(Allocation(entry.id, entry.corrects, entry.amount, "correction"))
-    free = {entry.id: entry.amount for entry in entries}
-    for allocation in fixed:
-        free[allocation.credit] -= allocation.amount
-        free[allocation.charge] -= allocation.amount
-    if any(amount < 0 for amount in free.values()):
-        raise ValueError("more is fixed to an entry than its amount")
-    return sorted(fixed + _first_come(entries, free))
-
-
-def _first_come(entries: Sequence[Posting], free: dict[int, int]) -> list[Allocation]:
-    """Two queues meet: the first credit pays the first charge until one of them is used up."""
-    queued = sorted((entry.place, entry.id, entry) for entry in entries if entry.place is not None and free[entry.id])
-    paying = [entry for _place, _id, entry in queued if entry.side is Side.CREDIT]
-    charged = [entry for _place, _id, entry in queued if entry.side is Side.CHARGE]
-    met: list[Allocation] = []
-    while paying and charged:
-        credit, charge = paying[0], charged[0]
-        amount = min(free[credit.id], free[charge.id])
-        early = charge.place is not None and credit.place is not None and charge.place > credit.place
-        met.append(Allocation(credit.id, charge.id, amount, "prepay" if early else "oldest_due"))
-        for entry, queue in ((credit, paying), (charge, charged)):
-            free[entry.id] -= amount
-            if not free[entry.id]:
-                queue.pop(0)
-    return met
 
 
 # --- what is to pay -------------------------------------------------------------------------------------------------

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable, Mapping, Sequence
+from collections.abc import Collection, Generator, Iterable, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any, Final, LiteralString
 
-from kernel import Connection, Money, Refused, Row, Text, _, audit
+from kernel import Connection, Money, Refused, Row, Text, _, audit, enqueue
 from plugins.payments.face import Side
 
 REFUSALS: Final[Mapping[str, Text]] = {
@@ -23,8 +23,25 @@ REFUSALS: Final[Mapping[str, Text]] = {
     "void_not_approved": _("Only an approved entry can be voided."),
     "void_in_books": _("These are accounting books: a mistake in them is reversed, never voided."),
     "void_of_referred": _("Another entry refers to this one. Void that one first."),
+    "void_in_closed_month": _("The month in which this was booked is closed. Reverse the entry instead."),
+    "void_of_named": _("A document that was issued names what this entry paid. Reverse the entry instead."),
     "entry_reversed_once": _("This entry has been reversed already."),
     "entry_external": _("This row has been imported already."),
+    "entry_amount": _("An amount is at most 10 000 000 000,00 zł."),
+    "month_closed": _("The month of this accounting day is closed. Book it on a day of an open month."),
+    "mirror_book": _("This book shows another application's ledger: only its import writes here."),
+    "account_closed": _("This account is closed. Reopen it first."),
+    "approver_is_creator": _("Somebody else has to approve what you entered yourself."),
+    "bears_on_no_debt": _("Interest and costs belong to a charge that is none of these itself."),
+    "designation_not_approved": _("The payer can only name approved charges of this account."),
+    "designation_of_approved": _("What the payer wished is written before the payment is approved."),
+    "refund_exceeds_credit": _("Only what is overpaid can be returned, and it is less than this."),
+    "allocation_not_approved": _("Only an approved payment can pay an approved charge."),
+    "allocation_of_reversed": _("What has been reversed neither pays nor is paid."),
+    "allocation_exceeds_credit": _("This is more than is left of the payment."),
+    "allocation_exceeds_charge": _("This is more than is left of the charge."),
+    "allocation_not_manual": _("Only what was fixed by hand can be released."),
+    "designation_account_id_charge_fkey": _("There is no such charge on this account."),
 }
 """What the database refuses (constraint names), in words."""
 
@@ -43,7 +60,11 @@ def refusals() -> Generator[None]:
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """What somebody enters: a charge or a credit. ``account`` is its account's id, ``amount`` is above zero."""
+    """What somebody enters: a charge or a credit. ``account`` is its account's id, ``amount`` is above zero.
+
+    ``bears_on`` is the charge that interest or a cost belongs to; ``designations`` are the charges that the payer
+    named, in order: numbers of entries of the same account.
+    """
 
     account: int
     side: Side
@@ -57,12 +78,15 @@ class Draft:
     title: str = ""
     document_no: str = ""
     channel: str = ""
+    document_date: date | None = None
+    bears_on: int | None = None
     reverses: int | None = None
     corrects: int | None = None
     reason: str = ""
     source: str | None = None
     external_id: str | None = None
     external_version: int = 1
+    designations: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,10 +214,10 @@ async def imported(
 
 ADD_DRAFTS_SQL: Final[LiteralString] = """
 insert into payments.entry (account_id, side, kind, amount, issued_on, due_on, value_date, paid_on, period, title,
-    document_no, channel, reverses, corrects, reason, source, external_id, external_version)
+    document_no, document_date, channel, bears_on, reverses, corrects, reason, source, external_id, external_version)
 select * from unnest($1::bigint[], $2::text[], $3::text[], $4::bigint[], $5::date[], $6::date[], $7::date[], $8::date[],
-    $9::text[], $10::text[], $11::text[], $12::text[], $13::bigint[], $14::bigint[], $15::text[], $16::text[],
-    $17::text[], $18::integer[])
+    $9::text[], $10::text[], $11::text[], $12::date[], $13::text[], $14::bigint[], $15::bigint[], $16::bigint[],
+    $17::text[], $18::text[], $19::text[], $20::integer[])
 returning account_id, id
 """
 
@@ -216,7 +240,9 @@ async def add_drafts(conn: Connection, drafts: Sequence[Draft]) -> list[Key]:
             [draft.period for draft in drafts],
             [draft.title for draft in drafts],
             [draft.document_no for draft in drafts],
+            [draft.document_date for draft in drafts],
             [draft.channel for draft in drafts],
+            [draft.bears_on for draft in drafts],
             [draft.reverses for draft in drafts],
             [draft.corrects for draft in drafts],
             [draft.reason for draft in drafts],
@@ -224,7 +250,26 @@ async def add_drafts(conn: Connection, drafts: Sequence[Draft]) -> list[Key]:
             [draft.external_id for draft in drafts],
             [draft.external_version for draft in drafts],
         )
-    return [_key(row) for row in rows]
+        keys = [_key(row) for row in rows]
+        await _designate(conn, zip(keys, drafts, strict=True))
+    return keys
+
+
+DESIGNATE_SQL: Final[LiteralString] = """
+select payments.designate($1::bigint[], $2::bigint[], $3::integer[], $4::bigint[])
+"""
+
+
+async def _designate(conn: Connection, entered: Iterable[tuple[Key, Draft]]) -> None:
+    wishes = [(key, place, charge) for key, draft in entered for place, charge in enumerate(draft.designations, 1)]
+    if wishes:
+        await conn.execute(
+            DESIGNATE_SQL,
+            [key.account for key, _place, _charge in wishes],
+            [key.entry for key, _place, _charge in wishes],
+            [place for _key, place, _charge in wishes],
+            [charge for _key, _place, charge in wishes],
+        )
 
 
 async def enter(conn: Connection, customer: int, draft: Draft) -> Key:
@@ -289,9 +334,9 @@ async def delete_drafts(conn: Connection, keys: Sequence[Key]) -> list[Key]:
 
 APPROVE_SQL: Final[LiteralString] = """
 with approved as (
-    select account_id, id from payments.approve($1::bigint[], $2::bigint[], $3)
+    select account_id, id, waits from payments.approve($1::bigint[], $2::bigint[], $3)
 ), posted as (
-    select a.customer, e.account_id, e.id, e.side, e.amount
+    select a.customer, e.account_id, e.id, e.side, e.amount, waits
     from approved join payments.entry e using (account_id, id) join payments.account a on a.id = e.account_id
 ), sums as (
     select customer, count(*) as entries, min(id) as entry,
@@ -306,21 +351,28 @@ with approved as (
                'credited', to_char(credited / 100, 'FM9999999999999990') || '.' || to_char(credited % 100, 'FM00'))
     from sums
 )
-select account_id, id from posted
+select account_id, id, waits from posted
 """
 
 
 async def approve(conn: Connection, keys: Sequence[Key], today: date) -> list[Key]:
-    """Approve drafts, audited for each customer; the keys of those that became approved.
+    """Approve drafts, booked on ``today`` and audited for each customer; the keys of those that became approved.
 
-    Those that are no drafts any more are left alone. Journal numbers are taken and credits pay charges in the same
-    transaction. Raises Refused when an entry may not refer to the one it names.
+    Those that are no drafts any more are left alone. Journal numbers are taken, credits pay charges and the accounts'
+    chains are sealed in the same transaction; where another plugin's policy allocates, that is a job of this
+    transaction. Raises Refused where a rule of the ledger forbids it (``REFUSALS``).
     """
     if not keys:
         return []
     with refusals():
         rows = await conn.fetch(APPROVE_SQL, *_columns(keys), today)
+    await _settle_outside(conn, {row["account_id"] for row in rows if row["waits"]})
     return [_key(row) for row in rows]
+
+
+async def _settle_outside(conn: Connection, accounts: Collection[int]) -> None:
+    if accounts:
+        await enqueue(conn, "payments.settle", {"accounts": sorted(accounts)})
 
 
 REVERSAL_DRAFTS_SQL: Final[LiteralString] = """
@@ -384,7 +436,8 @@ async def void(conn: Connection, entry: Entry, reason: str) -> None:
     Raises Refused where another entry refers to it, or in accounting books.
     """
     with refusals():
-        await conn.execute(VOID_SQL, entry.account_id, entry.id, reason)
+        waits = await conn.fetchval(VOID_SQL, entry.account_id, entry.id, reason)
+    await _settle_outside(conn, [entry.account_id] if waits else [])
     await audit(
         conn,
         "payments.voided",
@@ -396,6 +449,34 @@ async def void(conn: Connection, entry: Entry, reason: str) -> None:
         title=entry.title,
         reason=reason,
     )
+
+
+PIN_SQL: Final[LiteralString] = """
+select payments.pin(array[$1::bigint], array[$2::bigint], array[$3::bigint], array[$4::bigint], 'manual', $5)
+"""
+
+
+async def pin(conn: Connection, credit: Key, charge: int, amount: Money, reason: str) -> None:
+    """Let the office decide what a credit pays; computed allocations give way. Raises Refused for too much."""
+    with refusals():
+        await conn.execute(PIN_SQL, credit.account, credit.entry, charge, amount.grosze, reason)
+
+
+RELEASE_SQL: Final[LiteralString] = "select payments.release($1, $2, $3)"
+
+
+async def release(conn: Connection, account: int, allocation: int, reason: str) -> None:
+    """Let go of an allocation made by hand; the book's policy decides again. Raises Refused for any other."""
+    with refusals():
+        await conn.execute(RELEASE_SQL, account, allocation, reason)
+
+
+REACH_SQL: Final[LiteralString] = "select payments.reach($1)"
+
+
+async def reach(conn: Connection, today: date) -> int:
+    """In books without prepayment, let charges due today meet credits that waited; how many accounts changed."""
+    return await conn.fetchval(REACH_SQL, today)
 
 
 # --- reading --------------------------------------------------------------------------------------------------------

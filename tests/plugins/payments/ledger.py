@@ -10,7 +10,7 @@ from datetime import date
 from kernel import Connection, Money, Site
 from kernel.db.pool import Stamp
 from plugins.payments import Side, store
-from plugins.payments.model import Allocation, Posting
+from plugins.payments.allocation import Allocation, Posting
 from plugins.payments.store import Draft, Key
 
 TODAY = date(2026, 11, 24)

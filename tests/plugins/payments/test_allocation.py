@@ -16,7 +16,8 @@ from kernel import Money, Site
 from kernel.db.pool import Database, Stamp
 from kernel.testing import Cluster, registry_of
 from plugins.payments import Side, store
-from plugins.payments.model import Allocation, Posting, allocate_civil, position
+from plugins.payments.allocation import PLAIN, Allocation, Posting, allocate
+from plugins.payments.model import position
 from plugins.payments.store import Draft
 from tests.plugins.payments.ledger import TODAY, Book, acting
 
@@ -197,7 +198,7 @@ async def _step(book: Book, kind: str, amount: int, days: int, pick: int) -> Non
 async def _check(book: Book) -> None:
     postings = await book.postings()
     allocations = await book.allocations()
-    assert allocations == allocate_civil(postings)
+    assert allocations == allocate(postings, PLAIN)
     for entry in postings:  # invariant 4
         met = sum(a.amount for a in allocations if entry.id in (a.credit, a.charge))
         assert await book.open(entry.id) + met == entry.amount
@@ -230,10 +231,10 @@ def test_the_reference_is_pure_and_loses_nothing(entries: list[Posting], order: 
     numbered = [
         Posting(number, entry.side, entry.kind, entry.amount, entry.place) for number, entry in enumerate(entries)
     ]
-    allocations = allocate_civil(numbered)
+    allocations = allocate(numbered, PLAIN)
     shuffled = list(numbered)
     order.shuffle(shuffled)
-    assert allocate_civil(shuffled) == allocations
+    assert allocate(shuffled, PLAIN) == allocations
     charged = sum(entry.amount for entry in numbered if entry.side is Side.CHARGE)
     credited = sum(entry.amount for entry in numbered if entry.side is Side.CREDIT)
     assert sum(allocation.amount for allocation in allocations) == min(charged, credited)
@@ -243,7 +244,7 @@ def test_more_cannot_be_fixed_to_an_entry_than_its_amount() -> None:
     charge = Posting(1, Side.CHARGE, "fee", 100, JANUARY)
     less = Posting(2, Side.CREDIT, "correction", 200, JANUARY, corrects=1)
     with pytest.raises(ValueError, match="more is fixed"):
-        allocate_civil([charge, less])
+        allocate([charge, less], PLAIN)
 
 
 async def test_many_accounts_at_once_are_as_each_alone(site: Site) -> None:
@@ -257,7 +258,7 @@ async def test_many_accounts_at_once_are_as_each_alone(site: Site) -> None:
         keys = await store.add_drafts(conn, drafts)
         assert len(await store.approve(conn, keys, TODAY)) == len(drafts)
         for book in books:
-            assert await book.allocations() == allocate_civil(await book.postings())
+            assert await book.allocations() == allocate(await book.postings(), PLAIN)
 
 
 def test_position_has_the_words_of_the_rules() -> None:

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator
 from datetime import date
-from typing import Any, Final
+from typing import Final
 
 from kernel import Check, Connection, Finding, Money, _
 from plugins.payments import store
-from plugins.payments.face import Side
-from plugins.payments.allocation import PLAIN, Allocation, Posting, allocate
+from plugins.payments.allocation import AllocationPolicy, Civil, Public, allocate
+from plugins.payments.store import Whole
 
 MOST_FINDINGS: Final = 100
 BATCH: Final = 200
 """Accounts read at once: memory stays the same however many there are."""
-PINNED_INPUTS: Final = ("manual", "imported", "designated")
 
 
 async def amounts_add_up(conn: Connection) -> AsyncIterator[Finding]:
@@ -48,39 +47,40 @@ async def journal_has_no_gaps(conn: Connection) -> AsyncIterator[Finding]:
 async def allocations_are_right(conn: Connection) -> AsyncIterator[Finding]:
     """Recomputed from scratch by the pure reference, every account's allocations are those that are kept."""
     after, wrong = 0, 0
-    while rows := await store.accounts_whole(conn, after, BATCH):
-        for row in rows:
-            problem = _difference(row["entries"] or (), row["allocations"] or ())
+    while accounts := await store.accounts_whole(conn, after, BATCH):
+        for whole in accounts:
+            problem = difference(whole)
             if problem:
                 wrong += 1
-                yield Finding(f"account {row['account_id']}: {problem}")
+                yield Finding(f"account {whole.account}: {problem}")
                 if wrong == MOST_FINDINGS:
                     return
-        after = rows[-1]["account_id"]
+        after = accounts[-1].account
 
 
-def _difference(entries: Sequence[Mapping[str, Any]], kept: Sequence[Mapping[str, Any]]) -> str:
-    postings = [
-        Posting(
-            id=entry["id"],
-            side=Side(entry["side"]),
-            kind=entry["kind"],
-            amount=entry["amount"],
-            place=date.fromisoformat(entry["place"]) if entry["place"] else None,
-            reverses=entry["reverses"],
-            corrects=entry["corrects"],
-        )
-        for entry in entries
-    ]
-    allocations = sorted(Allocation(**part) for part in kept)
-    pinned = [allocation for allocation in allocations if allocation.rule in PINNED_INPUTS]
+def policy_of(whole: Whole) -> AllocationPolicy | None:
+    """The policy that the database computes for an account; None where another plugin's does."""
+    match whole.policy:
+        case "civil":
+            return Civil(interest_first=whole.interest_first, prepay=whole.prepay)
+        case "public":
+            return Public(prepay=whole.prepay)
+        case _:
+            return None
+
+
+def difference(whole: Whole) -> str:
+    """Why what is kept of an account is not what the rules say; empty when it is."""
+    policy = policy_of(whole)
+    if policy is None:
+        return ""
     try:
-        right = allocate(postings, PLAIN, pinned)
+        right = allocate(whole.entries, policy, whole.pinned, today=whole.reached_on or date.min)
     except (ValueError, KeyError) as error:
         return f"its entries cannot be allocated: {error}"
-    if right == allocations:
+    if right == whole.allocations:
         return ""
-    different = sorted({*right} ^ {*allocations})[0]
+    different = sorted({*right} ^ {*whole.allocations})[0]
     word = "missing" if different in right else "kept wrongly"
     return f"{Money(different.amount).plain} of credit {different.credit} for charge {different.charge} is {word}"
 

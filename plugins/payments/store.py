@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Collection, Generator, Iterable, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -9,6 +10,7 @@ from datetime import date, datetime
 from typing import Any, Final, LiteralString
 
 from kernel import Connection, Money, Refused, Row, Text, _, audit, enqueue
+from plugins.payments.allocation import Allocation, Posting
 from plugins.payments.face import Side
 
 REFUSALS: Final[Mapping[str, Text]] = {
@@ -832,23 +834,100 @@ async def wrong_journals(conn: Connection) -> Sequence[Row]:
 
 
 ACCOUNTS_WHOLE_SQL: Final[LiteralString] = """
-select a.id as account_id,
-       (select jsonb_agg(jsonb_build_object('id', e.id, 'side', e.side, 'kind', e.kind, 'amount', e.amount,
-            'place', case e.side when 'charge' then e.effective_due_on else e.value_date end,
-            'reverses', e.reverses, 'corrects', e.corrects))
-        from payments.entry e where e.account_id = a.id and e.state = 'approved') as entries,
-       (select jsonb_agg(jsonb_build_object('credit', l.credit, 'charge', l.charge, 'amount', l.amount, 'rule', l.rule))
-        from payments.allocation l where l.account_id = a.id and l.released_at is null) as allocations
+select a.id as account_id, b.allocation_policy as policy, b.interest_first, b.prepay, k.reached_on,
+       (select json_agg(json_build_array(e.id, e.side, e.kind, e.amount,
+            case when e.side = 'charge' then e.effective_due_on
+                 when b.allocation_policy = 'public' then coalesce(e.paid_on, e.value_date)
+                 else e.value_date end,
+            e.reverses, e.corrects, e.bears_on, e.issued_on, case when c.consumer then e.time_barred_on end))
+        from payments.entry e where e.account_id = a.id and e.state = 'approved')::text as entries,
+       (select json_agg(json_build_array(d.credit, d.charge) order by d.credit, d.place)
+        from payments.designation d where d.account_id = a.id)::text as designations,
+       (select json_agg(json_build_array(l.credit, l.charge, l.amount, l.rule, l.pinned))
+        from payments.allocation l where l.account_id = a.id and l.released_at is null)::text as allocations
 from payments.account a
-where a.id > $1
+join payments.book b on b.id = a.book
+join kernel.customer c on c.id = a.customer
+join payments.account_balance k on k.account_id = a.id
+where a.id > $1 and ($3::bigint[] is null or a.id = any ($3))
 order by a.id
 limit $2
 """
 
 
-async def accounts_whole(conn: Connection, after: int, limit: int) -> Sequence[Row]:
-    """Accounts with all their approved entries and live allocations, as of one instant: for proofs only."""
-    return await conn.fetch(ACCOUNTS_WHOLE_SQL, after, limit)
+@dataclass(frozen=True, slots=True)
+class Whole:
+    """One account with all that allocation follows from, and what is kept of it."""
+
+    account: int
+    policy: str
+    interest_first: bool
+    prepay: bool
+    reached_on: date | None
+    entries: list[Posting]
+    allocations: list[Allocation]
+    pinned: list[Allocation]
+    """Those of ``allocations`` that are fixed, but for reversals and corrections."""
+
+
+async def accounts_whole(conn: Connection, after: int, limit: int, only: Sequence[int] | None = None) -> list[Whole]:
+    """Accounts with all their approved entries and live allocations, as of one instant: for proofs and for policies
+    that are computed outside the database."""
+    return [_whole(row) for row in await conn.fetch(ACCOUNTS_WHOLE_SQL, after, limit, only)]
+
+
+def _whole(row: Row) -> Whole:
+    wishes: dict[int, list[int]] = {}
+    for credit, charge in json.loads(row["designations"] or "[]"):
+        wishes.setdefault(credit, []).append(charge)
+    kept = [(Allocation(*facts[:4]), facts[4]) for facts in json.loads(row["allocations"] or "[]")]
+    return Whole(
+        account=row["account_id"],
+        policy=row["policy"],
+        interest_first=row["interest_first"],
+        prepay=row["prepay"],
+        reached_on=row["reached_on"],
+        entries=[_posting(facts, wishes) for facts in json.loads(row["entries"] or "[]")],
+        allocations=sorted(allocation for allocation, _pinned in kept),
+        pinned=[a for a, is_pinned in kept if is_pinned and a.rule not in ("reversal", "correction")],
+    )
+
+
+def _posting(facts: Sequence[Any], wishes: Mapping[int, Sequence[int]]) -> Posting:
+    number, side, kind, amount, place, reverses, corrects, bears_on, issued_on, barred_on = facts
+    return Posting(
+        id=number,
+        side=Side(side),
+        kind=kind,
+        amount=amount,
+        place=_day(place),
+        reverses=reverses,
+        corrects=corrects,
+        bears_on=bears_on,
+        issued_on=_day(issued_on),
+        barred_on=_day(barred_on),
+        designations=tuple(wishes.get(number, ())),
+    )
+
+
+def _day(text: str | None) -> date | None:
+    return date.fromisoformat(text) if text else None
+
+
+IMPOSE_SQL: Final[LiteralString] = "select payments.impose($1, $2::bigint[], $3::bigint[], $4::bigint[])"
+
+
+async def impose(conn: Connection, account: int, allocations: Sequence[Allocation]) -> None:
+    """Keep what a policy of another plugin computed for an account. Raises Refused or the database's error for more
+    than an entry holds."""
+    with refusals():
+        await conn.execute(
+            IMPOSE_SQL,
+            account,
+            [one.credit for one in allocations],
+            [one.charge for one in allocations],
+            [one.amount for one in allocations],
+        )
 
 
 KNOWN_YEARS_SQL: Final[LiteralString] = """

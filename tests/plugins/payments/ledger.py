@@ -7,11 +7,13 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import date
 
+import asyncpg
+
 from kernel import Connection, Money, Site
 from kernel.db.pool import Stamp
 from plugins.payments import Side, store
 from plugins.payments.allocation import Allocation, Posting
-from plugins.payments.store import Draft, Key
+from plugins.payments.store import Draft, Key, Whole
 
 TODAY = date(2026, 11, 24)
 
@@ -44,6 +46,9 @@ class Book:
         customer = await add_customer(conn, number)
         accounts = await store.open_accounts(conn, [customer], TODAY)
         return cls(conn, customer, accounts[customer])
+
+    def interest(self, amount: int, on: date, bears_on: int, kind: str = "interest") -> Draft:
+        return self.charge(amount, on, kind=kind, bears_on=bears_on, issued_on=on, title="Odsetki")
 
     def charge(self, amount: int, due: date, **facts: object) -> Draft:
         values = {"kind": "fee", "issued_on": min(due, TODAY), "title": "Czynsz"} | facts
@@ -91,22 +96,24 @@ class Book:
         )
         return sorted(Allocation(**dict(row)) for row in rows)
 
+    async def whole(self) -> Whole:
+        """Everything that allocation follows from, and what is kept."""
+        (found,) = await store.accounts_whole(self.conn, 0, 1, [self.account])
+        return found
+
     async def postings(self) -> list[Posting]:
-        rows = await self.conn.fetch(
-            "select * from payments.entry where account_id = $1 and state = 'approved'", self.account
-        )
-        return [
-            Posting(
-                id=row["id"],
-                side=Side(row["side"]),
-                kind=row["kind"],
-                amount=row["amount"],
-                place=row["effective_due_on"] if row["side"] == "charge" else row["value_date"],
-                reverses=row["reverses"],
-                corrects=row["corrects"],
-            )
-            for row in rows
-        ]
+        return (await self.whole()).entries
 
     def key(self, number: int) -> Key:
         return Key(self.account, number)
+
+
+async def set_rules(site: Site, **rules: object) -> None:
+    """Give the book «main» rules, as its superadministrator would before anything is posted."""
+    owner = await asyncpg.connect(site.owner_dsn)
+    try:
+        await owner.execute("set role ebok_owner")
+        for name, value in rules.items():
+            await owner.execute(f"update payments.book set {name} = $1", value)  # noqa: S608  a test names the column
+    finally:
+        await owner.close()

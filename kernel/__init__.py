@@ -48,8 +48,8 @@ from kernel.settings import organisation, settings_of
 from kernel.site import Site
 from kernel.web.contributions import slot
 from kernel.web.proof import confirmed
-from kernel.web.request import ACTOR, CONN, FORM, SITE, Download, Pdf, Refused, Upload, not_found
-from kernel.web.routing import redirect, service, settings, url
+from kernel.web.request import ACTOR, CONN, FORM, SITE, Created, Download, Pdf, Refused, Upload, not_found
+from kernel.web.routing import forbidden, redirect, service, settings, url
 from kernel.web.tables import Badge, Column, Filter, Listing, ListQuery, listed
 
 __all__ = [
@@ -70,6 +70,7 @@ __all__ = [
     "Column",
     "Command",
     "Connection",
+    "Created",
     "Customer",
     "Demo",
     "DemoLogin",
@@ -119,6 +120,7 @@ __all__ = [
     "documents",
     "enqueue",
     "find_customer",
+    "forbidden",
     "hookimpl",
     "listed",
     "long_date",

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from datetime import timedelta
 from typing import Any
 
-from kernel.auth import account
+from kernel.auth import account, api_tokens
 from kernel.db.pool import Stamp
 from kernel.i18n import _
 from kernel.plugin.contracts import Job, Verb
@@ -36,13 +36,21 @@ def verbs() -> Iterable[Verb]:
     yield Verb("kernel.access_granted", _("gave {login} access to customer {customer_no}"))
     yield Verb("kernel.access_revoked", _("took access to customer {customer_no} from {login}"))
     yield Verb("kernel.user_password_set", _("set the password of {login}"))
+    yield Verb("kernel.token_made", _("made the API token “{name}” for: {scopes}"))
+    yield Verb("kernel.token_revoked", _("revoked the API token “{name}” of {owner}"))
 
 
 def jobs() -> Iterable[Job]:
     """Scheduled work of login."""
     yield Job("kernel.prune_logins", _prune, every=timedelta(hours=1))
+    yield Job("kernel.warn_of_tokens", _warn_of_tokens, every=timedelta(days=1))
 
 
 async def _prune(site: Site, _payload: Mapping[str, Any]) -> None:
     async with site.db.transaction(Stamp("worker")) as conn:
         await account.prune(conn, site.clock.now())
+
+
+async def _warn_of_tokens(site: Site, _payload: Mapping[str, Any]) -> None:
+    async with site.db.transaction(Stamp("worker")) as conn:
+        await api_tokens.warn(conn, site.clock.zone, site.clock.now())

@@ -92,6 +92,8 @@ ADDRESS: Final = Limit("address", 30, timedelta(seconds=10), timedelta(minutes=1
 CODE: Final = Limit("code", 5, timedelta(seconds=30), timedelta(minutes=15), timedelta(days=1))
 PROOF: Final = Limit("proof", 5, timedelta(seconds=10), timedelta(minutes=15), timedelta(days=1))
 """Asking a signed-in user's password again."""
+BAD_TOKEN: Final = Limit("token", 30, timedelta(seconds=10), timedelta(minutes=15), timedelta(hours=1))
+"""API tokens that open nothing, by network."""
 RESET: Final = Limit("reset", 3, timedelta(minutes=5), timedelta(hours=1), timedelta(days=1))
 RESET_ADDRESS: Final = Limit("reset-address", 20, timedelta(minutes=1), timedelta(hours=1), timedelta(hours=1))
 LONGEST_WINDOW: Final = timedelta(days=1)

@@ -20,6 +20,7 @@ from kernel.pages import (
     plugins_page,
     reset,
     settings_page,
+    tokens,
     users,
     view,
 )
@@ -38,6 +39,7 @@ _PAGES: Final = (
     account,
     reset,
     users,
+    tokens,
     view,
     home,
     console,

@@ -30,6 +30,8 @@ left join kernel.customer customer on customer.id = entry.customer
 
 def _who(row: Row) -> object:
     who: object = row["actor_name"] or row["login"] or row["actor"] or _("visitor")
+    if ":token-" in row["role"]:
+        return _("{person}, by a program", person=who)
     return _("{person}, in superadministrator mode", person=who) if row["mode"] == "superadmin" else who
 
 

@@ -25,7 +25,8 @@ class Actor:
 
     ``user`` is the id in ``kernel.users`` (None for a visitor). ``customer`` is the id of the customer in view: the one
     chosen among ``grants`` for a customer's login, None for the office. ``superadmin_until`` is the end (UTC) of the
-    superadministrator's announced mode, None when it is off.
+    superadministrator's announced mode, None when it is off. ``token`` is the id of the API token by which a program
+    speaks for the person; it has no session then.
     """
 
     user: int | None = None
@@ -38,6 +39,7 @@ class Actor:
     superadmin_until: datetime | None = None
     session: int | None = None
     must_change_password: bool = False
+    token: int | None = None
 
     @property
     def customer(self) -> int:

@@ -55,6 +55,10 @@ class Route:
     same path with the input and the errors, status 422. ``returns`` documents the API's answer. ``files`` allows
     uploads (the body model's ``Upload`` fields). ``read_only`` marks an unsafe method for which the kernel opens no
     transaction and keeps no idempotency key: the handler opens what it needs.
+
+    Of an unsafe route of the API: ``creates`` says that it answers 201 with a ``Location`` (the handler returns
+    ``Created``), ``key_required`` refuses a call without the header ``Idempotency-Key`` (400): for what must not happen
+    twice when a program asks again because it got no answer.
     """
 
     method: str
@@ -68,6 +72,8 @@ class Route:
     returns: type[BaseModel] | None = None
     files: bool = False
     read_only: bool = False
+    creates: bool = False
+    key_required: bool = False
 
 
 @dataclass(frozen=True, slots=True)

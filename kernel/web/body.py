@@ -303,11 +303,15 @@ def validated(model: type[_M], submitted: Submitted) -> _M:
 
 
 def lenient(model: type[_M], fields: Fields) -> tuple[_M | None, Refused | None]:
-    """The model of a query string: wrong parts give way to their defaults and are named in the second place.
+    """The model of a query string: wrong parts give way to their defaults and are named in the second place, like parts
+    that a model with ``extra="forbid"`` does not know.
 
     The first is None when a part without a default is missing or wrong.
     """
     values, errors = _values(model, fields)
+    if model.model_config.get("extra") == "forbid":
+        known = {item.key for item in _plan(model)}
+        errors |= {name: _WORDS["extra_forbidden"] for name in fields if name not in known}
     try:
         return _accepted(model, values, errors), None
     except Refused as refused:

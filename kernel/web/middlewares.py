@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING, Any, Final
 import structlog
 from aiohttp import web
 
-from kernel.auth import sessions
+from kernel.auth import api_tokens, sessions
+from kernel.auth.api_tokens import BadToken
+from kernel.auth.model import Throttled
 from kernel.auth.tokens import session_token
 from kernel.i18n import _, speaking
 from kernel.plugin.actor import Actor
@@ -23,7 +25,8 @@ from kernel.site import Site, site_of_host
 from kernel.web import errors
 from kernel.web.csp import content_security_policy, new_nonce
 from kernel.web.errors import Problem
-from kernel.web.origin import SAFE_METHODS, came_from_here, carries_token
+from kernel.web.origin import SAFE_METHODS, came_from_here, carries_token, token_of
+from kernel.web.proof import too_many
 from kernel.web.request import ACTOR, NONCE, REQUEST_ID, SITE
 from kernel.web.server import server_options
 from kernel.web.view import language_of, view_of
@@ -153,6 +156,7 @@ async def logged(request: web.Request, handler: Next) -> web.StreamResponse:
             remote=request.remote,
             site=site.name if site else None,
             user=actor.user if actor else None,
+            **({"token": actor.token} if actor and actor.token is not None else {}),
         )
     return response
 
@@ -252,12 +256,17 @@ async def own(request: web.Request, handler: Next) -> web.StreamResponse:
 
 @web.middleware
 async def identified(request: web.Request, handler: Next) -> web.StreamResponse:
-    """Session → actor, in one round trip; a visitor where there is none."""
+    """Session or API token → actor, in one round trip; a visitor where there is none.
+
+    A call with a token is the token's alone: its cookies are not looked at, so a wrong token never acts as a session.
+    """
     request[ACTOR] = Actor()
     if request.path.startswith(_WITHOUT_IDENTITY):
         return await handler(request)
+    if carries_token(request.headers, request.path):
+        return await _as_program(request, handler)
     site = request[SITE]
-    token = None if carries_token(request.headers, request.path) else session_token(request)
+    token = session_token(request)
     if token is None:
         await fresh(site)
         return await handler(request)
@@ -275,6 +284,24 @@ async def identified(request: web.Request, handler: Next) -> web.StreamResponse:
         return await handler(request)
     with speaking(found.language):
         return await handler(request)
+
+
+async def _as_program(request: web.Request, handler: Next) -> web.StreamResponse:
+    site, now = request[SITE], request[SITE].clock.now()
+    try:
+        async with site.db.connection() as conn:
+            await fresh(site, conn)
+            caller = await api_tokens.find(conn, token_of(request.headers), now, site.registry.permissions_of)
+            if caller.touch_due and caller.actor.token is not None:
+                await api_tokens.touch(conn, caller.actor.token, request.remote or "", now)
+    except BadToken as bad:
+        try:
+            await api_tokens.refuse(site.db, request.remote, now)
+        except Throttled as throttled:
+            raise too_many(throttled) from None
+        raise Problem(401, bad.reason, headers={"WWW-Authenticate": 'Bearer error="invalid_token"'}) from None
+    request[ACTOR] = caller.actor
+    return await handler(request)
 
 
 MIDDLEWARES: Final = (proxied, logged, spoken, told, sound, hosted, own, identified)

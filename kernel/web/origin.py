@@ -2,7 +2,7 @@
 
 Every current browser says with ``Sec-Fetch-Site`` or ``Origin`` which site made it send a changing request. One that
 carries a session and says neither is refused. A bearer token cannot be sent by a foreign page, so API calls that carry
-one are free.
+one are free; their cookies are not looked at.
 """
 
 from __future__ import annotations
@@ -11,8 +11,11 @@ from collections.abc import Mapping
 from typing import Final
 from urllib.parse import urlsplit
 
+from kernel.auth.api_tokens import API
+
 SAFE_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 _OWN: Final = frozenset({"same-origin", "none"})
+_BEARER: Final = "bearer "
 _PORTS: Final = {"http": 80, "https": 443}
 
 
@@ -28,8 +31,13 @@ def came_from_here(headers: Mapping[str, str], *, scheme: str, host: str, has_se
 
 
 def carries_token(headers: Mapping[str, str], path: str) -> bool:
-    """Whether this is an API call that shows a token of its own."""
-    return path.startswith("/api/") and headers.get("Authorization", "")[:7].casefold() == "bearer "
+    """Whether this is an API call that shows a token of its own. Elsewhere a token is not looked at."""
+    return path.startswith(API) and headers.get("Authorization", "")[:7].casefold() == _BEARER
+
+
+def token_of(headers: Mapping[str, str]) -> str:
+    """The token of a call that carries one."""
+    return headers["Authorization"][len(_BEARER) :].strip()
 
 
 def _same(left: str, right: str) -> bool:

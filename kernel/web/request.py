@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, cast
 
 from aiohttp import web
+from pydantic import BaseModel
 
 from kernel.db.connection import Connection
 from kernel.i18n import Text
@@ -85,6 +86,14 @@ class Upload:
     filename: str
     content_type: str
     content: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Created:
+    """What a route of the API with ``creates`` made, and the address at which it is now: 201 and ``Location``."""
+
+    model: BaseModel
+    location: str
 
 
 def not_found() -> web.HTTPNotFound:

@@ -36,6 +36,7 @@ from kernel.web.request import (
     FORM,
     REQUEST_ID,
     SITE,
+    Created,
     Download,
     FormState,
     Pdf,
@@ -125,6 +126,14 @@ def settings(request: web.Request, plugin: str) -> Any:
     return settings_of(request[SITE], plugin)
 
 
+def forbidden(request: web.Request, permission: str) -> Exception:
+    """For a request that asks for more than its route's permission allows; names what is missing. 403."""
+    headers: dict[str, str] = {}
+    if request[ACTOR].token is not None:
+        headers["WWW-Authenticate"] = f'Bearer error="insufficient_scope", scope="{permission}"'
+    return Problem(403, _("This needs the permission {permission}.", permission=permission), headers=headers)
+
+
 # --- the guard and the answer ---------------------------------------------------------------------------------------
 
 
@@ -164,6 +173,8 @@ class Endpoint:
             submitted = await body.read_form(request, limits, files=route.files)
         try:
             model = body.validated(route.body, submitted) if route.body else None
+            if route.key_required and not submitted.key:
+                raise _without_a_key()
             if route.read_only:
                 result = await _read(request, route, model)
             else:
@@ -182,7 +193,7 @@ class Endpoint:
             if not actor.signed_in:
                 raise _first_the_login(request, self.page)
             if not actor.may(permission):
-                raise Problem(403)
+                raise forbidden(request, permission) if is_api(request) else Problem(403)
             if self.permission and self.permission.superadmin_mode and not actor.in_superadmin_mode:
                 raise _first_the_mode(request, actor)
         for name in self.ids:
@@ -224,6 +235,16 @@ def _first_the_login(request: web.Request, page: Route | None) -> Exception:
     return web.HTTPSeeOther(url(request, LOGIN, query={"next": way_back} if way_back != "/" else None))
 
 
+def _without_a_key() -> Problem:
+    return Problem(
+        400,
+        _(
+            "Send the header Idempotency-Key with a value of your own, a new one for each new request: when you send "
+            "the same again under the same key, nothing is done twice."
+        ),
+    )
+
+
 def _first_the_password(request: web.Request) -> Exception:
     if is_api(request):
         return Problem(403, _("Change your starter password first."))
@@ -261,7 +282,7 @@ async def _changed(
     actor = request[ACTOR]
     stamp = Stamp(
         actor=str(actor.user) if actor.user is not None else "visitor",
-        role=actor.role or "",
+        role=_role_of(actor),
         superadmin_mode=actor.in_superadmin_mode,
         request=request[REQUEST_ID],
     )
@@ -277,6 +298,11 @@ async def _changed(
     raise AssertionError("unreachable")
 
 
+def _role_of(actor: Actor) -> str:
+    """The role in which the actor acts, for the history; with the token's number when a program does."""
+    return f"{actor.role or ''}:token-{actor.token}" if actor.token is not None else actor.role or ""
+
+
 async def _once(
     request: web.Request, route: Route, model: BaseModel | None, submitted: Submitted, page: Route | None
 ) -> object:
@@ -288,7 +314,7 @@ async def _once(
     try:
         stored = await begin(conn, key, str(actor.user), route.name, fingerprint)
     except KeyReused:
-        raise Problem(409, _("This form was already sent with other content. Open the page again.")) from None
+        raise Problem(409, _REUSED_BY_PROGRAM if is_api(request) else _REUSED) from None
     if stored is not None:
         return _given_again(request, stored, page)
     result = await _call(request, route, model)
@@ -299,6 +325,8 @@ async def _once(
     return result
 
 
+_REUSED: Final = _("This form was already sent with other content. Open the page again.")
+_REUSED_BY_PROGRAM: Final = _("This Idempotency-Key was used for other content. Send a new key with a new request.")
 FORGET_KEY_SQL: Final[LiteralString] = "delete from kernel.idempotency_key where actor = $1 and key = $2"
 _KEPT_HEADERS: Final = ("Location", "Content-Type")
 _FLASH_KEPT: Final = "flash"
@@ -306,6 +334,10 @@ _FLASH_KEPT: Final = "flash"
 
 def _to_store(request: web.Request, result: object) -> StoredAnswer:
     match result:
+        case Created():
+            return StoredAnswer(
+                201, {"Content-Type": JSON, "Location": result.location}, result.model.model_dump_json().encode()
+            )
         case BaseModel():
             return StoredAnswer(200, {"Content-Type": JSON}, result.model_dump_json().encode())
         case web.Response() if result.status != 200 or isinstance(result.body, bytes):
@@ -340,6 +372,9 @@ def _finished(request: web.Request, route: Route, result: object, status: int) -
     match result:
         case web.StreamResponse():
             return result
+        case Created():
+            headers = {"Content-Type": JSON, "Location": result.location}
+            return web.Response(status=201, body=result.model.model_dump_json().encode(), headers=headers)
         case BaseModel():
             return web.Response(status=status, body=result.model_dump_json().encode(), headers={"Content-Type": JSON})
         case Pdf():

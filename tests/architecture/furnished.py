@@ -12,6 +12,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from kernel import Connection, Money, Text
+from kernel.auth import api_tokens
 from kernel.auth import store as auth
 from kernel.auth.tokens import new_token
 from kernel.db.pool import Stamp
@@ -168,6 +169,7 @@ async def _furnish(office: Office, history: int) -> Furnished:
         has_source = "csv" in site.registry.sources and "customers.customer" in site.registry.records
         there["run"] = [str(number) for number in await (_imports(site) if has_source else _failed_import(site))]
     furnished = Furnished(office, own, foreign, there, others)
+    there["api_token"] = [await _api_token(site, (await furnished.visitor(Role.ADMIN)).user)]
     if site.registry.plugin("printing"):
         anna = await furnished.visitor(Role.CUSTOMER)
         jan = await office.visitor(Role.CUSTOMER, foreign)
@@ -179,6 +181,14 @@ async def _furnish(office: Office, history: int) -> Furnished:
 
 async def _add_user(site: Site, conn: Connection, login: str, role: Role) -> int:
     return await people.add_user(conn, login=login, role=role, name=login, now=site.clock.now())
+
+
+async def _api_token(site: Site, user: int | None) -> str:
+    """A program's token of the administrator among the visitors."""
+    assert user is not None
+    async with site.db.transaction(Stamp(str(user), "admin")) as conn:
+        await api_tokens.make(conn, user, "Program kadrowy", ["payments.view"], None, site.clock.now())
+        return str(await conn.fetchval("select max(id) from kernel.api_token"))
 
 
 async def _entries(site: Site, conn: Connection, customer: int, charges: int) -> list[int]:

@@ -1,13 +1,17 @@
 """Interest for delay: rates, regimes, notes, and what a payment on another day would change."""
 
 from collections.abc import Sequence
+from typing import Final
 
-from kernel import Check, Command, Job, Nav, Permission, Route, Verb
+from kernel import Check, Command, Job, Nav, Permission, Route, Verb, _
 
 ROUTES: Sequence[Route] = ()
 PERMISSIONS: Sequence[Permission] = ()
 NAVIGATION: Sequence[Nav] = ()
-VERBS: Sequence[Verb] = ()
+VERBS: Final = (
+    Verb("payments.interest_noted", _("issued the interest note {note_no} for {amount}, up to {as_of}")),
+    Verb("payments.interest_taken_back", _("entered corrections of interest for {amount}")),
+)
 CHECKS: Sequence[Check] = ()
 COMMANDS: Sequence[Command] = ()
 JOBS: Sequence[Job] = ()

@@ -337,3 +337,49 @@ def claimable(debt: Debt, as_of: date, regime: InterestRegime, rates: RateTable)
     Below zero when days that a note named fell away: a correction is due. Raises RatesUnknown.
     """
     return interest_of(debt, as_of, regime, rates).amount - Money(debt.noted)
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """The interest of one charge as of a day. ``trouble`` says why it could not be computed (a rate is not known, a
+    plugin is missing); ``is_barred``: a consumer's charge that nothing may be demanded for any more. ``pending``:
+    grosze of corrections that wait as drafts."""
+
+    account: int
+    charge: int
+    customer: int
+    book: int
+    book_code: str
+    kind: str
+    title: str
+    document_no: str
+    period: str
+    due_on: date
+    amount: Money
+    open: Money
+    debt: Debt
+    interest: Interest
+    is_barred: bool = False
+    is_mirror: bool = False
+    pending: int = 0
+    trouble: Text | None = None
+
+    @property
+    def claimable(self) -> Money:
+        """What of the interest was not noted yet; below zero when noted days fell away."""
+        return self.interest.amount - Money(self.debt.noted)
+
+    @property
+    def new_lines(self) -> tuple[InterestLine, ...]:
+        """The lines of the days that no note named yet."""
+        return self.interest.after(self.debt.noted_through)
+
+    @property
+    def earlier(self) -> Money:
+        """What is claimable beyond the new days: days of earlier notes computed anew, and the rounding of the whole."""
+        return self.claimable - Money(round_half_up(sum((line.exact for line in self.new_lines), Fraction(0))))
+
+    @property
+    def may_be_noted(self) -> bool:
+        """Whether a note may list this claim."""
+        return self.claimable.grosze > 0 and not self.is_barred and not self.is_mirror and self.trouble is None

@@ -2,7 +2,9 @@
 -- notes at once, and corrections that became due because days a note named fell away.
 
 -- Percent a year from a day on. Edited by the office; each row says where it comes from and how sure that is.
+create sequence payments.interest_rate_id;
 create table payments.interest_rate (
+    id bigint not null unique default nextval('payments.interest_rate_id'),
     kind text not null check (kind ~ '^[a-z][a-z0-9_]{0,40}$'),
     valid_from date not null check (valid_from between '2000-01-01' and '2100-12-31'),
     percent numeric(7, 4) not null check (percent between 0 and 100),
@@ -11,7 +13,9 @@ create table payments.interest_rate (
 );
 
 -- Interest of a charge that does not exceed the amount (grosze) is not charged at all: it costs more than it brings.
+create sequence payments.interest_minimum_id;
 create table payments.interest_minimum (
+    id bigint not null unique default nextval('payments.interest_minimum_id'),
     kind text not null check (kind ~ '^[a-z][a-z0-9_]{0,40}$'),
     valid_from date not null check (valid_from between '2000-01-01' and '2100-12-31'),
     amount bigint not null check (amount between 0 and 1000000),
@@ -104,9 +108,17 @@ insert into payments.interest_minimum (kind, valid_from, amount, source) values
     ('public', '2025-03-01', 870,
         'art. 54 § 1 pkt 5 Ordynacji podatkowej: 3 × opłata za polecenie listu; potwierdzone');
 
--- A charge paid late bears interest still when nothing of it is open.
-create index allocation_late on payments.allocation (account_id, charge)
-    where released_at is null and value_date > effective_due_on;
+-- All dated data as one value: kind → its rates and minimums, oldest first. Numbers are texts, so that nothing reads a float.
+create function payments.interest_tables() returns jsonb
+    language sql stable set search_path = pg_catalog, pg_temp
+return (
+    select jsonb_object_agg(kind, jsonb_build_object(
+        'rates', (select coalesce(jsonb_agg(jsonb_build_array(r.valid_from, r.percent::text) order by r.valid_from), '[]')
+            from payments.interest_rate r where r.kind = kinds.kind),
+        'minimums', (select coalesce(jsonb_agg(jsonb_build_array(m.valid_from, m.amount) order by m.valid_from), '[]')
+            from payments.interest_minimum m where m.kind = kinds.kind)))
+    from (select kind from payments.interest_rate union select kind from payments.interest_minimum) kinds
+);
 
 -- --- interest notes --------------------------------------------------------------------------------------------------
 
@@ -158,6 +170,96 @@ create table payments.interest_note_line (
     foreign key (account_id, entry) references payments.entry (account_id, id)
 );
 create index interest_note_line_charge on payments.interest_note_line (account_id, charge);
+
+-- --- what bears interest ----------------------------------------------------------------------------------------------
+
+-- A charge paid late bears interest still when nothing of it is open.
+create index allocation_late on payments.allocation (account_id, effective_due_on desc, charge desc)
+    where released_at is null and value_date > effective_due_on;
+
+-- Charges that may bear interest to a day: of each account at most so many open ones, the earliest due first, and so many
+-- that were paid late, the latest due first.
+create function payments.interest_candidates(accounts bigint[], as_of date, most integer)
+    returns table (account_id bigint, charge bigint)
+    language sql stable set search_path = pg_catalog, pg_temp as
+$$
+    select named.id, found.charge
+    from (select distinct unnest(accounts) as id) named cross join lateral (
+        (select e.id as charge from payments.entry e
+         where e.account_id = named.id and e.side = 'charge' and e.open_amount > 0 and e.effective_due_on < as_of
+         order by e.effective_due_on, e.id limit most)
+        union
+        (select late.charge from (
+            select distinct l.effective_due_on, l.charge from payments.allocation l
+            where l.account_id = named.id and l.released_at is null and l.value_date > l.effective_due_on
+            order by l.effective_due_on desc, l.charge desc limit most
+         ) late)
+    ) found
+$$;
+
+-- Charges whose interest was noted or booked.
+create function payments.interest_noted(accounts bigint[]) returns table (account_id bigint, charge bigint)
+    language sql stable set search_path = pg_catalog, pg_temp as
+$$
+    select distinct e.account_id, e.bears_on
+    from (select distinct unnest(accounts) as id) named join payments.entry e on e.account_id = named.id
+    where e.bears_on is not null and e.kind = 'interest' and e.state = 'approved'
+$$;
+
+-- What the interest of one approved charge follows from: its principal by the day it was paid (null: open), what was
+-- noted net of corrections («pending»: corrections that wait as drafts), and the last day that was noted. A part that a
+-- correction or reversal took away was never owed, so it is not among the parts.
+create function payments.interest_debt(of_account bigint, of_charge bigint)
+    returns table (account_id bigint, charge bigint, customer bigint, book bigint, book_code text, regime text, contract_rate text,
+        is_mirror boolean, kind text, title text, document_no text, period text, due_on date, effective_due_on date,
+        barred_on date, amount bigint, open_amount bigint, parts jsonb, noted bigint, pending bigint, noted_through date)
+    language sql stable set search_path = pg_catalog, pg_temp as
+$$
+    select e.account_id, e.id, a.customer, a.book, b.code, b.interest_regime, b.contract_rate::text, b.is_mirror, e.kind, e.title,
+           e.document_no, e.period, e.due_on, e.effective_due_on, case when c.consumer then e.time_barred_on end, e.amount,
+           e.open_amount, p.parts, n.noted, n.pending, n.noted_through
+    from payments.entry e
+    join payments.account a on a.id = e.account_id
+    join payments.book b on b.id = a.book
+    join kernel.customer c on c.id = a.customer
+    cross join lateral (
+        select coalesce(jsonb_agg(jsonb_build_array(amount, until) order by until), '[]') as parts
+        from (
+            select sum(amount)::bigint as amount, until from (
+                select e.open_amount as amount, null::date as until where e.open_amount > 0
+                union all
+                select l.amount, case when 'public' in (b.allocation_policy, b.interest_regime)
+                    then coalesce(paid.paid_on, paid.value_date) else paid.value_date end
+                from payments.allocation l
+                join payments.entry paid on paid.account_id = l.account_id and paid.id = l.credit
+                where l.account_id = e.account_id and l.charge = e.id and l.released_at is null
+                  and l.rule not in ('correction', 'reversal')
+            ) each group by until
+        ) parts
+    ) p
+    cross join lateral (
+        select coalesce(sum(i.amount + k.raised - k.lowered), 0)::bigint as noted,
+               coalesce(sum(k.pending), 0)::bigint as pending,
+               max(coalesce(t.last_day, i.issued_on)) as noted_through
+        from payments.entry i
+        cross join lateral (
+            select coalesce(sum(k.amount) filter (where k.side = 'charge' and k.state = 'approved'), 0) as raised,
+                   coalesce(sum(k.amount) filter (where k.side = 'credit' and k.state = 'approved'), 0) as lowered,
+                   coalesce(sum(k.amount) filter (where k.side = 'credit' and k.state = 'draft'), 0) as pending
+            from payments.entry k
+            where k.account_id = i.account_id and k.corrects = i.id and k.state <> 'voided' and not exists (
+                select from payments.entry r
+                where r.account_id = k.account_id and r.reverses = k.id and r.state = 'approved')
+        ) k
+        left join payments.interest_note_line t on t.account_id = i.account_id and t.entry = i.id
+        where i.account_id = e.account_id and i.bears_on = e.id and i.kind = 'interest' and i.state = 'approved'
+          and not exists (select from payments.entry r
+            where r.account_id = i.account_id and r.reverses = i.id and r.state = 'approved')
+    ) n
+    where e.account_id = of_account and e.id = of_charge and e.side = 'charge' and e.state = 'approved'
+$$;
+
+-- --- issuing -----------------------------------------------------------------------------------------------------------
 
 -- Hold these accounts until the transaction ends, so that what interest is computed from stays as it was read.
 create function payments.hold_for_interest(accounts bigint[]) returns void
@@ -241,6 +343,8 @@ create table payments.interest_issuing (
     reached bigint not null default 0,
     looked_at integer not null default 0,
     accounts integer not null,
+    -- Why the work stopped, for people; empty: it did not.
+    trouble text not null default '',
     created_by text not null default current_setting('ebok.actor', true),
     created_at timestamptz not null default now()
 );

@@ -1,0 +1,161 @@
+"""SQL of interest: dated rates, what charges bear, notes, and corrections that became due."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import date
+from decimal import Decimal
+from types import MappingProxyType
+from typing import Any, Final, LiteralString
+
+from kernel import Connection, Money, Row, Text, _
+from plugins.payments.interest.model import (
+    NOTHING,
+    Claim,
+    Debt,
+    InterestRegime,
+    Minimum,
+    Part,
+    Rate,
+    RatesUnknown,
+    RateTable,
+    RegimeUnknown,
+    interest_of,
+    regime_of,
+)
+
+SHOWN: Final = 100
+"""Charges of one account that a page computes: the earliest due open ones, and the latest due that were paid late."""
+EVERY: Final = 1_000_000
+"""Charges of one account that a note computes: all there can be."""
+
+Regimes = Mapping[str, InterestRegime]
+BUNDLED: Final[Regimes] = MappingProxyType({})
+"""No regimes of other plugins."""
+
+# --- what charges bear ----------------------------------------------------------------------------------------------
+
+TABLES_SQL: Final[LiteralString] = "select payments.interest_tables()"
+
+
+async def tables(conn: Connection) -> dict[str, RateTable]:
+    """All dated rates and minimums by kind."""
+    return read_tables(await conn.fetchval(TABLES_SQL))
+
+
+def read_tables(value: Mapping[str, Mapping[str, Any]] | None) -> dict[str, RateTable]:
+    """The rate tables of ``payments.interest_tables()``."""
+    return {
+        kind: RateTable(
+            kind,
+            tuple(Rate(date.fromisoformat(day), Decimal(percent)) for day, percent in rows["rates"]),
+            tuple(Minimum(date.fromisoformat(day), amount) for day, amount in rows["minimums"]),
+        )
+        for kind, rows in (value or {}).items()
+    }
+
+
+CLAIMS_SQL: Final[LiteralString] = """
+select payments.interest_tables() as tables, (
+    select coalesce(jsonb_agg(to_jsonb(d) order by d.account_id, d.effective_due_on, d.charge), '[]')
+    from payments.interest_candidates($1::bigint[], $2, $3) c
+    cross join lateral payments.interest_debt(c.account_id, c.charge) d
+) as debts
+"""
+
+
+async def claims(
+    conn: Connection, accounts: Sequence[int], as_of: date, *, most: int = EVERY, foreign: Regimes = BUNDLED
+) -> list[Claim]:
+    """The interest of the charges of accounts as of a day, by account and due date; one statement.
+
+    ``most``: of each account at most so many open and so many late paid charges. What bears nothing is left out.
+    """
+    row = await conn.fetchrow(CLAIMS_SQL, accounts, as_of, most)
+    return read_claims(row, as_of, foreign) if row else []
+
+
+NOTED_SQL: Final[LiteralString] = """
+select payments.interest_tables() as tables, (
+    select coalesce(jsonb_agg(to_jsonb(d) order by d.account_id, d.effective_due_on, d.charge), '[]')
+    from payments.interest_noted($1::bigint[]) c cross join lateral payments.interest_debt(c.account_id, c.charge) d
+) as debts
+"""
+
+
+async def read_noted(conn: Connection, accounts: Sequence[int], foreign: Regimes = BUNDLED) -> list[Claim]:
+    """The interest of charges of accounts that were noted, each as of the last day that was noted for it."""
+    row = await conn.fetchrow(NOTED_SQL, accounts)
+    known = read_tables(row["tables"]) if row else {}
+    return [
+        _claim(debt, known, date.fromisoformat(debt["noted_through"]), foreign)
+        for debt in (row["debts"] if row else ())
+        if debt["noted_through"]
+    ]
+
+
+def read_claims(row: Row | Mapping[str, Any], as_of: date, foreign: Regimes = BUNDLED) -> list[Claim]:
+    """The claims of a row with ``tables`` and ``debts``."""
+    known = read_tables(row["tables"])
+    found = [_claim(debt, known, as_of, foreign) for debt in row["debts"]]
+    return [claim for claim in found if claim.interest.exact or claim.debt.noted or claim.trouble is not None]
+
+
+def _claim(row: Mapping[str, Any], known: Mapping[str, RateTable], as_of: date, foreign: Regimes) -> Claim:
+    debt = Debt(
+        row["kind"],
+        _day(row["effective_due_on"]),
+        tuple(Part(amount, _day(until)) for amount, until in row["parts"]),
+        row["noted"],
+        _day(row["noted_through"]),
+    )
+    trouble: Text | None = None
+    interest = NOTHING
+    try:
+        regime = regime_of(row["regime"], foreign)
+        rate = Decimal(row["contract_rate"]) if row["contract_rate"] else None
+        interest = interest_of(debt, as_of, regime, regime.rates(known, rate))
+    except RatesUnknown as error:
+        trouble = _("The rate of {day} is not known.", day=error.day)
+    except RegimeUnknown:
+        trouble = _("No plugin provides the interest regime «{name}».", name=row["regime"])
+    barred_on = _day(row["barred_on"])
+    return Claim(
+        account=row["account_id"],
+        charge=row["charge"],
+        customer=row["customer"],
+        book=row["book"],
+        book_code=row["book_code"],
+        kind=row["kind"],
+        title=row["title"],
+        document_no=row["document_no"],
+        period=row["period"],
+        due_on=date.fromisoformat(row["due_on"]),
+        amount=Money(row["amount"]),
+        open=Money(row["open_amount"]),
+        debt=debt,
+        interest=interest,
+        is_barred=barred_on is not None and barred_on <= as_of,
+        is_mirror=row["is_mirror"],
+        pending=row["pending"],
+        trouble=trouble,
+    )
+
+
+def _day(text: str | None) -> date | None:
+    return date.fromisoformat(text) if text else None
+
+
+ACCOUNTS_OF_SQL: Final[LiteralString] = """
+select a.id from payments.account a where a.customer = $1 order by a.id
+"""
+
+
+async def memo(conn: Connection, customer: int, on: date, *, foreign: Regimes = BUNDLED) -> Money:
+    """Accrued interest of a customer on a day that no note claims yet: shown beside what is to pay, never added to it.
+
+    What cannot be computed, may not be demanded, or is below zero counts nothing.
+    """
+    accounts = [row["id"] for row in await conn.fetch(ACCOUNTS_OF_SQL, customer)]
+    found = await claims(conn, accounts, on, most=SHOWN, foreign=foreign)
+    return Money.total(claim.claimable for claim in found if claim.claimable.grosze > 0 and not claim.is_barred)

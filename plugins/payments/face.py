@@ -9,9 +9,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
 from enum import StrEnum
-from typing import Protocol
+from typing import Final, Protocol
 
 from kernel import Connection, Money, Site
+
+NOTHING: Final = Money(0)
 
 
 class Side(StrEnum):
@@ -44,6 +46,8 @@ class Position:
     ``to_pay`` is the one amount for portal, payment order, QR and reminder, ``to_pay_by`` its day: ``on`` itself when
     something is due by then, else the nearest due date of an open charge, None when nothing is open. ``arrears`` is
     past its due date; ``credit`` is paid and not yet used; ``balance`` is charges less credits (negative: overpaid).
+    ``barred`` are a consumer's time-barred charges: part of the balance, and nowhere else (art. 117 §2¹ of the Civil
+    Code).
     """
 
     to_pay: Money
@@ -52,11 +56,13 @@ class Position:
     credit: Money
     balance: Money
     on: date
+    barred: Money = NOTHING
 
 
 @dataclass(frozen=True, slots=True)
 class Payee:
-    """Whom to pay, and what: one for each bank account that the customer's books are paid to.
+    """Whom to pay, and what: one for each bank account that the customer's accounts are paid to; the sums of all
+    payees make the ``to_pay`` of the position.
 
     ``account_no`` is an NRB (26 digits), empty when the office has not set it. ``title`` is the transfer's title.
     ``overdue``: some of it should have been paid already, so ``to_pay_by`` is today and no term to print.
@@ -91,6 +97,8 @@ class OpenCharge:
     amount: Money
     open: Money
     status: Status
+    account: int = 0
+    is_barred: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ from typing import Any, Final, cast
 from kernel import Connection, Money, Row, Site, organisation, settings_of
 from plugins.payments import model, store
 from plugins.payments.face import CardLine, CardPart, LedgerCard, OpenCharge, OpenItems, Payee, Position, Side, Status
+from plugins.payments.model import Standing
 from plugins.payments.settings import Settings
 
 _OLDER: Final = re.compile(r"([0-9]{4}-[0-9]{2}-[0-9]{2})[.]([0-9]{1,18})[.](-?[0-9]{1,18})[.]([0-9]{1,18})")
@@ -47,21 +48,24 @@ class KeptLedger:
 
     async def position(self, conn: Connection, customer: int, on: date) -> Position:
         row = await store.position(conn, customer, on)
-        return model.position([], 0, on) if row is None else _position(row, on)
+        return model.together((), None, on) if row is None else _position(row, on)
 
     async def payees(self, site: Site, conn: Connection, customer: int, on: date) -> Sequence[Payee]:
         row = await store.position(conn, customer, on)
-        return [] if row is None else [_payee(site, row["customer_no"], _position(row, on))]
+        return [] if row is None else _payees(site, row, on)
 
     async def open_items(self, conn: Connection, customer: int, on: date, *, limit: int = 100) -> OpenItems:
         row = await store.position(conn, customer, on, limit)
         if row is None:
-            return OpenItems(model.position([], 0, on), ())
+            return OpenItems(model.together((), None, on), ())
         return OpenItems(_position(row, on), tuple(_open_charge(charge, on) for charge in row["charges"]))
 
-    async def desk(self, conn: Connection, customer: int, on: date, *, limit: int = 10) -> Desk:
-        """What the office sees of a customer at a glance, in one question. LookupError without such a customer."""
-        row = await store.position(conn, customer, on, limit, limit)
+    async def desk(
+        self, conn: Connection, customer: int, on: date, *, limit: int = 10, account: int | None = None
+    ) -> Desk:
+        """What the office sees of a customer, or of one account, at a glance, in one question. LookupError without
+        such a customer."""
+        row = await store.position(conn, customer, on, limit, limit, account)
         if row is None:
             raise LookupError("no such customer")
         return Desk(
@@ -95,25 +99,41 @@ class KeptLedger:
 
 
 def _position(row: Row, on: date) -> Position:
-    return model.owed(
-        due=row["due"],
-        arrears=row["arrears"],
-        nearest=row["nearest"],
-        nearest_amount=row["nearest_amount"],
-        credit=row["credit"],
-        balance=row["balance"],
-        on=on,
+    return model.together([_standing(account) for account in row["accounts"]], row["to_pay_by"], on)
+
+
+def _standing(account: Mapping[str, Any]) -> Standing:
+    return Standing(
+        due=account["due"],
+        arrears=account["arrears"],
+        until=account["until"],
+        credit=account["credit"],
+        barred=account["barred"],
+        balance=account["balance"],
     )
 
 
-def _payee(site: Site, customer_no: str, position: Position) -> Payee:
-    own, whose = cast(Settings, settings_of(site, "payments")), organisation(site)
+def _payees(site: Site, row: Row, on: date) -> list[Payee]:
+    """One for each bank account; a customer without an account of the ledger is told the organisation's own."""
+    own = cast(Settings, settings_of(site, "payments"))
+    paid_to: dict[tuple[str, str], list[Standing]] = {}
+    for account in row["accounts"]:
+        key = (account["payee_account"] or own.account_no, account["payee_name"])
+        paid_to.setdefault(key, []).append(_standing(account))
+    return [
+        _payee(site, own, row["customer_no"], key, model.together(accounts, row["to_pay_by"], on))
+        for key, accounts in (paid_to or {(own.account_no, ""): []}).items()
+    ]
+
+
+def _payee(site: Site, own: Settings, customer_no: str, key: tuple[str, str], position: Position) -> Payee:
+    whose, (account_no, name) = organisation(site), key
     street, city = own.payee_street or whose.street, own.payee_city or whose.city
     return Payee(
-        name=own.payee_name or whose.payee_name,
+        name=name or own.payee_name or whose.payee_name,
         address=tuple(line for line in (street, city) if line),
         nip=own.payee_nip or whose.nip,
-        account_no=own.account_no,
+        account_no=account_no,
         to_pay=position.to_pay,
         to_pay_by=position.to_pay_by,
         title=own.title.format(customer_no=customer_no),
@@ -145,6 +165,8 @@ def _open_charge(charge: Mapping[str, Any], on: date) -> OpenCharge:
             on=on,
             corrected=charge["corrected"],
         ),
+        account=charge["account"],
+        is_barred=charge["is_barred"],
     )
 
 

@@ -131,38 +131,79 @@ class Open:
     effective_due_on: date
 
 
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What is open on one account, in grosze: charges ``due`` by the day in question, ``arrears`` due before it, those
+    due ``until`` the day of what is to pay, ``credit`` not yet used, the consumer's time-barred charges apart."""
+
+    due: int
+    arrears: int
+    until: int
+    credit: int
+    barred: int
+    balance: int
+
+    @property
+    def to_pay(self) -> int:
+        """A credit on one account pays nothing on another until somebody moves it."""
+        return max(0, self.until - self.credit)
+
+
 def amount_due(open_charges: Iterable[Open], credit: int, day: date) -> int:
     """What is due by ``day`` less the credit, in grosze, never below zero."""
     return max(0, sum(charge.amount for charge in open_charges if charge.effective_due_on <= day) - credit)
 
 
+def to_pay_by(accounts: Iterable[tuple[Sequence[Open], int]], on: date) -> date | None:
+    """The day of what is to pay, from each account's open charges and credit: today if anything is due by now, else the
+    nearest due date; None when nothing is open."""
+    known = list(accounts)
+    if any(amount_due(charges, credit, on) for charges, credit in known):
+        return on
+    dues = [charge.effective_due_on for charges, _credit in known for charge in charges]
+    return min((due for due in dues if due > on), default=on if dues else None)
+
+
 def position(open_charges: Sequence[Open], credit: int, on: date) -> Position:
-    """What a customer owes on a day (ledger rules 6), from everything that is open, in grosze."""
-    dues = [charge.effective_due_on for charge in open_charges]
-    nearest = min(dues, default=None)
-    return owed(
+    """What a customer with one account owes on a day, from everything that is open, in grosze."""
+    by = to_pay_by([(open_charges, credit)], on)
+    account = Standing(
         due=amount_due(open_charges, 0, on),
         arrears=amount_due(open_charges, 0, on - timedelta(days=1)),
-        nearest=nearest,
-        nearest_amount=0 if nearest is None else amount_due(open_charges, 0, nearest),
+        until=0 if by is None else amount_due(open_charges, 0, by),
         credit=credit,
+        barred=0,
         balance=sum(charge.amount for charge in open_charges) - credit,
-        on=on,
     )
+    return together([account], by, on)
 
 
 def owed(
-    *, due: int, arrears: int, nearest: date | None, nearest_amount: int, credit: int, balance: int, on: date
+    *,
+    due: int,
+    arrears: int,
+    nearest: date | None,
+    nearest_amount: int,
+    credit: int,
+    balance: int,
+    on: date,
+    barred: int = 0,
 ) -> Position:
-    """The one ``to_pay`` and its day from sums in grosze: ``due`` by ``on``, ``arrears`` before it, ``nearest_amount``
-    on the earliest due date of all open charges."""
-    by, amount = (on, due) if due else (nearest, nearest_amount)
+    """The same of one account from sums in grosze: ``due`` by ``on``, ``arrears`` before it, ``nearest_amount`` on the
+    earliest due date of all open charges."""
+    by, until = (on, due) if due else (nearest, nearest_amount)
+    return together([Standing(due, arrears, until, credit, barred, balance)], by, on)
+
+
+def together(accounts: Sequence[Standing], by: date | None, on: date) -> Position:
+    """The one ``to_pay`` of a customer and its day (ledger rules 6): the sum over the accounts."""
     return Position(
-        to_pay=Money(max(0, amount - credit)),
+        to_pay=Money(sum(account.to_pay for account in accounts)),
         to_pay_by=by,
-        arrears=Money(arrears),
-        credit=Money(credit),
-        balance=Money(balance),
+        arrears=Money(sum(account.arrears for account in accounts)),
+        credit=Money(sum(account.credit for account in accounts)),
+        balance=Money(sum(account.balance for account in accounts)),
+        barred=Money(sum(account.barred for account in accounts)),
         on=on,
     )
 

@@ -564,45 +564,63 @@ async def parts(conn: Connection, key: Key) -> Sequence[Row]:
 
 
 POSITION_SQL: Final[LiteralString] = """
-select c.customer_no, c.name, b.balance,
-       o.due, o.arrears, o.credit, o.nearest, o.nearest_amount, coalesce(i.charges, '[]') as charges,
+select c.customer_no, c.name, o.accounts, o.to_pay_by, coalesce(i.charges, '[]') as charges,
        coalesce(l.entries, '[]') as entries, d.drafts
 from kernel.customer c
 cross join lateral (
-    select coalesce(sum(k.balance), 0)::bigint as balance
-    from payments.account a join payments.account_balance k on k.account_id = a.id
-    where a.customer = c.id
-) b
-cross join lateral (
-    select coalesce(sum(amount) filter (where side = 'charge' and effective_due_on <= $2), 0)::bigint as due,
-           coalesce(sum(amount) filter (where side = 'charge' and effective_due_on < $2), 0)::bigint as arrears,
-           coalesce(sum(amount) filter (where side = 'credit'), 0)::bigint as credit,
-           min(effective_due_on) filter (where side = 'charge') as nearest,
-           coalesce((array_agg(amount order by effective_due_on) filter (where side = 'charge'))[1], 0)::bigint
-               as nearest_amount
-    from (
-        select e.side, e.effective_due_on, sum(e.open_amount) as amount
-        from payments.account a join payments.entry e on e.account_id = a.id and e.open_amount > 0
-        where a.customer = c.id
-        group by e.side, e.effective_due_on
-    ) by_day
+    with mine as (
+        select a.id, a.account_no, a.book, coalesce(a.virtual_account, b.payee_account) as payee_account, b.payee_name,
+               k.balance
+        from payments.account a join payments.book b on b.id = a.book
+        join payments.account_balance k on k.account_id = a.id
+        where a.customer = c.id and ($5::bigint is null or a.id = $5)
+    ), by_day as (
+        select e.account_id, e.side, e.effective_due_on as day, b.is_barred, sum(e.open_amount) as amount
+        from mine m join payments.entry e on e.account_id = m.id and e.open_amount > 0
+        cross join lateral (select c.consumer and coalesce(e.time_barred_on <= $2, false) as is_barred) b
+        group by e.account_id, e.side, e.effective_due_on, b.is_barred
+    ), sums as (
+        select m.*,
+               coalesce(sum(amount) filter (where side = 'charge' and not is_barred and day <= $2), 0) as due,
+               coalesce(sum(amount) filter (where side = 'charge' and not is_barred and day < $2), 0) as arrears,
+               coalesce(sum(amount) filter (where side = 'charge' and is_barred), 0) as barred,
+               coalesce(sum(amount) filter (where side = 'credit'), 0) as credit,
+               min(day) filter (where side = 'charge' and not is_barred and day > $2) as nearest
+        from mine m left join by_day d on d.account_id = m.id
+        group by m.id, m.account_no, m.book, m.payee_account, m.payee_name, m.balance
+    ), horizon as (
+        select case when bool_or(due > credit) then $2::date else coalesce(min(nearest), case when bool_or(due > 0)
+            then $2::date end) end as day from sums
+    )
+    select (select day from horizon) as to_pay_by, coalesce(jsonb_agg(jsonb_build_object('account', s.id,
+               'account_no', s.account_no, 'payee_account', s.payee_account, 'payee_name', s.payee_name,
+               'balance', s.balance, 'due', s.due, 'arrears', s.arrears, 'barred', s.barred, 'credit', s.credit,
+               'until', coalesce((
+                   select sum(d.amount) from by_day d
+                   where d.account_id = s.id and d.side = 'charge' and not d.is_barred
+                     and d.day <= (select day from horizon)), 0)) order by s.book, s.id), '[]') as accounts
+    from sums s
 ) o
 cross join lateral (
-    select jsonb_agg(jsonb_build_object('entry', e.id, 'kind', e.kind, 'title', e.title, 'document_no', e.document_no,
+    select jsonb_agg(jsonb_build_object('entry', e.id, 'account', e.account_id, 'kind', e.kind, 'title', e.title,
+               'document_no', e.document_no,
                'period', e.period, 'issued_on', e.issued_on, 'due_on', e.due_on, 'effective_due_on', e.effective_due_on,
-               'amount', e.amount, 'open', e.open_amount, 'corrected', coalesce((
+               'amount', e.amount, 'open', e.open_amount,
+               'is_barred', c.consumer and coalesce(e.time_barred_on <= $2, false),
+               'corrected', coalesce((
                    select sum(l.amount) from payments.allocation l
                    where l.account_id = e.account_id and l.charge = e.id and l.released_at is null
                      and l.rule = 'correction'), 0)) order by e.effective_due_on, e.id) as charges
     from (
         select e.* from payments.account a join payments.entry e on e.account_id = a.id
-        where a.customer = c.id and e.side = 'charge' and e.open_amount > 0
+        where a.customer = c.id and ($5::bigint is null or a.id = $5) and e.side = 'charge' and e.open_amount > 0
         order by e.effective_due_on, e.id
         limit $3
     ) e
 ) i
 cross join lateral (
-    select jsonb_agg(jsonb_build_object('entry', e.id, 'side', e.side, 'kind', e.kind, 'title', e.title,
+    select jsonb_agg(jsonb_build_object('entry', e.id, 'account', e.account_id, 'side', e.side, 'kind', e.kind,
+               'title', e.title,
                'on', e.counted_on, 'effective_due_on', e.effective_due_on, 'amount', e.amount, 'open', e.open_amount,
                'state', e.state, 'voided_at', e.voided_at, 'void_reason', e.void_reason, 'is_reversed', exists (
                    select from payments.entry r
@@ -616,25 +634,28 @@ cross join lateral (
             select * from payments.entry e where e.account_id = a.id and e.state <> 'draft'
             order by e.counted_on desc, e.id desc limit $4
         ) e
-        where a.customer = c.id and $4 > 0
+        where a.customer = c.id and ($5::bigint is null or a.id = $5) and $4 > 0
         order by e.counted_on desc, e.id desc
         limit $4
     ) e
 ) l
 cross join lateral (
     select count(*) as drafts from payments.account a join payments.entry e on e.account_id = a.id and e.state = 'draft'
-    where a.customer = c.id and $4 > 0
+    where a.customer = c.id and ($5::bigint is null or a.id = $5) and $4 > 0
 ) d
 where c.id = $1
 """
 
 
-async def position(conn: Connection, customer: int, on: date, charges: int = 0, entries: int = 0) -> Row | None:
-    """The sums of a customer's position in grosze, with that many open charges.
+async def position(
+    conn: Connection, customer: int, on: date, charges: int = 0, entries: int = 0, account: int | None = None
+) -> Row | None:
+    """The sums of a customer's accounts in grosze and the day of what is to pay, with that many open charges.
 
-    With ``entries`` also as many of the last entries and the number of drafts. None: there is no such customer.
+    With ``entries`` also as many of the last entries and the number of drafts; with ``account`` of that one account.
+    None: there is no such customer.
     """
-    return await conn.fetchrow(POSITION_SQL, customer, on, charges, entries)
+    return await conn.fetchrow(POSITION_SQL, customer, on, charges, entries, account)
 
 
 CARD_SQL: Final[LiteralString] = """

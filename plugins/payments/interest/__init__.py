@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from kernel import Check, Command, Job, Nav, Permission, Route, Verb, _
+from plugins.payments.interest import commands
 
 ROUTES: Sequence[Route] = ()
 PERMISSIONS: Sequence[Permission] = ()
@@ -13,5 +14,7 @@ VERBS: Final = (
     Verb("payments.interest_taken_back", _("entered corrections of interest for {amount}")),
 )
 CHECKS: Sequence[Check] = ()
-COMMANDS: Sequence[Command] = ()
+COMMANDS: Final = (
+    Command("interest", "compute the interest of a debt by the rates of the tables", commands.run, commands.ARGUMENTS),
+)
 JOBS: Sequence[Job] = ()

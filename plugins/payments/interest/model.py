@@ -216,6 +216,17 @@ def round_half_up(exact: Fraction, unit: int = 1) -> int:
     return (exact / unit + Fraction(1, 2)).__floor__() * unit
 
 
+def zloty(exact: Fraction, places: int = 4) -> Decimal:
+    """Exact grosze as złoty with so many decimals, for showing."""
+    return Decimal(round_half_up(exact * 10 ** (places - 2))).scaleb(-places)
+
+
+def plain_percent(percent: Decimal) -> str:
+    """``11.25``: two decimals, or as many as it has."""
+    whole, _point, decimals = f"{percent:f}".partition(".")
+    return f"{whole}.{decimals.rstrip('0').ljust(2, '0')}"
+
+
 def _last_day(part: Part, as_of: date) -> date:
     return as_of if part.until is None else min(part.until, as_of)
 

@@ -36,13 +36,15 @@ class Plugin:
 
     ``requires`` names the plugins whose face it uses or whose tables it needs; they start before it. ``after`` names
     plugins that come first where they are enabled (their demonstration data, say). ``settings`` is the model
-    of an organisation's settings (every field has a default), edited in the console by a generated form.
+    of an organisation's settings (every field has a default), edited in the console by a generated form. ``points``
+    are the plugin's own extension points: name (``payments.allocation_policy``) → a runtime-checkable Protocol.
     """
 
     api: int
     requires: tuple[str, ...] = ()
     after: tuple[str, ...] = ()
     settings: type[BaseModel] | None = None
+    points: Mapping[str, type] = field(default_factory=dict[str, type])
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +93,16 @@ class Service:
     """An implementation of a port (a Protocol in the owner's face). At most one per port."""
 
     port: type
+    implementation: object
+
+
+@dataclass(frozen=True, slots=True)
+class Extension:
+    """Something added to another plugin's extension point, under a name that is unique there and carries its plugin's
+    prefix (``readings.fair_share``)."""
+
+    point: str
+    name: str
     implementation: object
 
 

@@ -21,6 +21,7 @@ from kernel.plugin.contracts import (
     Check,
     Command,
     Demo,
+    Extension,
     Job,
     Nav,
     QueueItem,
@@ -69,6 +70,12 @@ def register_navigation() -> Iterable[Nav]:
 @hookspec
 def register_services() -> Iterable[Service]:
     """Implementations of the ports in the plugin's face, for plugins that require it."""
+    raise NotImplementedError
+
+
+@hookspec
+def register_extensions() -> Iterable[Extension]:
+    """Additions to other plugins' extension points, such as a policy of allocation."""
     raise NotImplementedError
 
 

@@ -12,6 +12,7 @@ from kernel.plugin.contracts import (
     Check,
     Command,
     Demo,
+    Extension,
     Job,
     Loaded,
     Nav,
@@ -39,6 +40,7 @@ class Registry:
     owner_of: Mapping[str, str]
     navigation: tuple[Nav, ...]
     services: Mapping[type, object]
+    extensions: Mapping[str, Mapping[str, Any]]
     records: Mapping[str, Record]
     sources: Mapping[str, Source]
     jobs: Mapping[str, Job]
@@ -81,6 +83,7 @@ def build(plugins: Sequence[Loaded], *, trace: bool = False) -> Registry:
         owner_of=MappingProxyType({name: owner for name, (owner, _) in routes.items()}),
         navigation=tuple(sorted((item for _, item in navigation), key=lambda nav: nav.order)),
         services=MappingProxyType(_unique_ports(services)),
+        extensions=_by_point(plugins),
         records=_plain(_named(plugins, "register_records", Record, _name)),
         sources=_plain(_named(plugins, "register_sources", Source, _name, prefixed=False)),
         jobs=_plain(_named(plugins, "register_jobs", Job, lambda job: job.kind)),
@@ -140,6 +143,19 @@ def _unique_ports(services: Iterable[tuple[str, Service]]) -> dict[type, object]
             raise PluginError(f"Plugin {plugin!r}: another plugin already provides {service.port.__name__}.")
         ports[service.port] = service.implementation
     return ports
+
+
+def _by_point(plugins: Sequence[Loaded]) -> Mapping[str, Mapping[str, Any]]:
+    """Point → name → implementation, for every point of an enabled plugin."""
+    points = {point: shape for plugin in plugins for point, shape in plugin.manifest.points.items()}
+    found: dict[str, dict[str, Any]] = {point: {} for point in points}
+    for name, (plugin, item) in _named(plugins, "register_extensions", Extension, _name).items():
+        if item.point not in points:
+            raise PluginError(f"Plugin {plugin!r}: there is no extension point {item.point!r}.")
+        if not isinstance(item.implementation, points[item.point]):
+            raise PluginError(f"Plugin {plugin!r}: {name!r} is not what {item.point!r} takes.")
+        found[item.point][name] = item.implementation
+    return MappingProxyType({point: MappingProxyType(items) for point, items in found.items()})
 
 
 def _check_references(registry: Registry) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
-from typing import Final, Protocol
+from typing import Final, Protocol, runtime_checkable
 
 from plugins.payments.face import Side
 
@@ -47,6 +47,7 @@ class Allocation:
     rule: str
 
 
+@runtime_checkable
 class AllocationPolicy(Protocol):
     """The extension point ``payments.allocation_policy``: a pure function of an account's entries.
 

@@ -25,6 +25,7 @@ COLLECTED = {
     "register_routes": "routes",
     "register_navigation": "navigation",
     "register_services": "services",
+    "register_extensions": "extensions",
     "register_records": "records",
     "register_sources": "sources",
     "register_jobs": "jobs",

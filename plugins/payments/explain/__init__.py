@@ -3,8 +3,9 @@
 from collections.abc import Sequence
 
 from kernel import Check, Command, Job, Nav, Permission, Route, Verb
+from plugins.payments.explain import pages
 
-ROUTES: Sequence[Route] = ()
+ROUTES: Sequence[Route] = pages.ROUTES
 PERMISSIONS: Sequence[Permission] = ()
 NAVIGATION: Sequence[Nav] = ()
 VERBS: Sequence[Verb] = ()

@@ -6,4 +6,4 @@ from kernel.site import Site
 
 async def furnish(site: Site, conn: Connection, customer: int, account: int) -> dict[str, list[str]]:
     """What the parameters of this part's paths stand for, on a customer's account."""
-    return {}
+    return {"account": [str(account)]}

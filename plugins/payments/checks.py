@@ -8,7 +8,7 @@ from typing import Final
 
 from kernel import Check, Connection, Finding, Money, _
 from plugins.payments import store
-from plugins.payments.allocation import AllocationPolicy, Civil, Public, allocate
+from plugins.payments.allocation import allocate
 from plugins.payments.store import Whole
 
 MOST_FINDINGS: Final = 100
@@ -58,20 +58,9 @@ async def allocations_are_right(conn: Connection) -> AsyncIterator[Finding]:
         after = accounts[-1].account
 
 
-def policy_of(whole: Whole) -> AllocationPolicy | None:
-    """The policy that the database computes for an account; None where another plugin's does."""
-    match whole.policy:
-        case "civil":
-            return Civil(interest_first=whole.interest_first, prepay=whole.prepay)
-        case "public":
-            return Public(prepay=whole.prepay)
-        case _:
-            return None
-
-
 def difference(whole: Whole) -> str:
     """Why what is kept of an account is not what the rules say; empty when it is."""
-    policy = policy_of(whole)
+    policy = store.policy_of(whole)
     if policy is None:
         return ""
     try:

@@ -7,11 +7,15 @@ from collections.abc import Collection, Generator, Iterable, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date, datetime
+from functools import partial
 from typing import Any, Final, LiteralString
 
 from kernel import Connection, Money, Refused, Row, Text, _, audit, enqueue
-from plugins.payments.allocation import Allocation, Posting
+from plugins.payments.allocation import Allocation, AllocationPolicy, Civil, Posting, Public
 from plugins.payments.face import Side
+from plugins.payments.interest import store as interest
+from plugins.payments.interest.model import REGIMES, Debt, RatesUnknown, RateTable, Regime, claimable
+from plugins.payments.interest.paying import Arisen, interest_when_paid
 
 REFUSALS: Final[Mapping[str, Text]] = {
     "holidays_unknown": _("The holidays of the year of this due date are not known. Check the date."),
@@ -336,9 +340,9 @@ async def delete_drafts(conn: Connection, keys: Sequence[Key]) -> list[Key]:
 
 APPROVE_SQL: Final[LiteralString] = """
 with approved as (
-    select account_id, id, waits from payments.approve($1::bigint[], $2::bigint[], $3)
+    select account_id, id, waits from payments.approve($1::bigint[], $2::bigint[], $3, $4)
 ), posted as (
-    select a.customer, e.account_id, e.id, e.side, e.amount, waits
+    select a.customer, e.id, e.side, e.amount
     from approved join payments.entry e using (account_id, id) join payments.account a on a.id = e.account_id
 ), sums as (
     select customer, count(*) as entries, min(id) as entry,
@@ -353,7 +357,7 @@ with approved as (
                'credited', to_char(credited / 100, 'FM9999999999999990') || '.' || to_char(credited % 100, 'FM00'))
     from sums
 )
-select account_id, id, waits from posted
+select account_id, id, waits from approved
 """
 
 
@@ -367,9 +371,72 @@ async def approve(conn: Connection, keys: Sequence[Key], today: date) -> list[Ke
     if not keys:
         return []
     with refusals():
-        rows = await conn.fetch(APPROVE_SQL, *_columns(keys), today)
+        rows = await conn.fetch(APPROVE_SQL, *_columns(keys), today, False)
+        if any(row["id"] is None for row in rows):
+            arisen = await _add_interest(conn, [row["account_id"] for row in rows], keys)
+            rows = await conn.fetch(APPROVE_SQL, *_columns([*keys, *arisen]), today, True)
     await _settle_outside(conn, {row["account_id"] for row in rows if row["waits"]})
     return [_key(row) for row in rows]
+
+
+PAYING_SQL: Final[LiteralString] = """
+select e.account_id, json_agg(json_build_array(e.id, e.side, e.kind, e.amount,
+           case b.allocation_policy when 'public' then coalesce(e.paid_on, e.value_date) else e.value_date end,
+           null, null, null, null, null))::text as entries,
+       (select json_agg(json_build_array(d.credit, d.charge) order by d.credit, d.place)
+        from payments.designation d where d.account_id = e.account_id)::text as designations,
+       b.interest_regime, b.contract_rate
+from unnest($1::bigint[], $2::bigint[]) named (account_id, id)
+join payments.entry e using (account_id, id)
+join payments.account a on a.id = e.account_id
+join payments.book b on b.id = a.book
+where e.account_id = any ($3::bigint[]) and e.state = 'draft' and e.side = 'credit'
+  and e.kind not in ('reversal', 'correction')
+group by e.account_id, b.id
+order by e.account_id
+"""
+INTEREST_TITLE: Final = "Odsetki za opóźnienie"
+
+
+async def _add_interest(conn: Connection, accounts: Sequence[int], keys: Sequence[Key]) -> list[Key]:
+    """Enter the interest that payments about to be approved meet, in books that book it when it is paid.
+
+    A regime of another plugin stays a memo until a note books it.
+    """
+    rates = await interest.tables(conn)
+    wholes = {whole.account: whole for whole in await accounts_whole(conn, 0, len(accounts), accounts)}
+    drafts: list[Draft] = []
+    for row in await conn.fetch(PAYING_SQL, *_columns(keys), accounts):
+        regime, whole = REGIMES.get(row["interest_regime"]), wholes[row["account_id"]]
+        policy = policy_of(whole)
+        if regime is None or policy is None:
+            continue
+        claim = partial(_claimable, regime, regime.rates(rates, row["contract_rate"]))
+        wishes = _wishes(row["designations"])
+        new = [_posting(facts, wishes) for facts in json.loads(row["entries"])]
+        arisen = interest_when_paid(whole.entries, whole.pinned, new, policy, claim, whole.reached_on or date.min)
+        drafts += (_interest_draft(whole.account, one) for one in arisen)
+    return await add_drafts(conn, drafts)
+
+
+def _claimable(regime: Regime, rates: RateTable, debt: Debt, day: date) -> int:
+    try:
+        return claimable(debt, day, regime, rates).grosze
+    except RatesUnknown as error:
+        raise Refused(_("The interest rate of {day} is not known.", day=error.day)) from error
+
+
+def _interest_draft(account: int, arisen: Arisen) -> Draft:
+    return Draft(
+        account,
+        Side.CHARGE,
+        "interest",
+        Money(arisen.amount),
+        issued_on=arisen.day,
+        due_on=arisen.day,
+        title=INTEREST_TITLE,
+        bears_on=arisen.charge,
+    )
 
 
 async def _settle_outside(conn: Connection, accounts: Collection[int]) -> None:
@@ -897,10 +964,26 @@ async def accounts_whole(conn: Connection, after: int, limit: int, only: Sequenc
     return [_whole(row) for row in await conn.fetch(ACCOUNTS_WHOLE_SQL, after, limit, only)]
 
 
-def _whole(row: Row) -> Whole:
+def policy_of(whole: Whole) -> AllocationPolicy | None:
+    """The policy that the database computes for an account; None where another plugin's does."""
+    match whole.policy:
+        case "civil":
+            return Civil(interest_first=whole.interest_first, prepay=whole.prepay)
+        case "public":
+            return Public(prepay=whole.prepay)
+        case _:
+            return None
+
+
+def _wishes(text: str | None) -> dict[int, list[int]]:
     wishes: dict[int, list[int]] = {}
-    for credit, charge in json.loads(row["designations"] or "[]"):
+    for credit, charge in json.loads(text or "[]"):
         wishes.setdefault(credit, []).append(charge)
+    return wishes
+
+
+def _whole(row: Row) -> Whole:
+    wishes = _wishes(row["designations"])
     kept = [(Allocation(*facts[:4]), facts[4]) for facts in json.loads(row["allocations"] or "[]")]
     return Whole(
         account=row["account_id"],

@@ -563,9 +563,10 @@ $$;
 
 -- Approve drafts: number them in the journal, post them, allocate, carry the balances. Entries that are no drafts (any
 -- more) are left alone, so that two people who approve the same list approve it once. «today» is the accounting day.
--- Returns what became approved; «waits»: its credits wait for a policy that is computed outside.
+-- Returns what became approved; «waits»: its credits wait for a policy that is computed outside. In books that book
+-- interest when it is paid nothing happens until «interest_done»: such accounts come back, locked, without an entry.
 drop function payments.approve(bigint[], bigint[], date);
-create function payments.approve(accounts bigint[], entries bigint[], today date)
+create function payments.approve(accounts bigint[], entries bigint[], today date, interest_done boolean)
     returns table (account_id bigint, id bigint, waits boolean)
     language plpgsql rows 1 security definer set search_path = pg_catalog, pg_temp as
 $$
@@ -582,6 +583,20 @@ declare
     wrong text;
 begin
     perform payments.hold(accounts);
+    if not interest_done then
+        return query
+        select distinct a.id, null::bigint, true
+        from payments.account a join payments.book b on b.id = a.book
+        where a.id = any (accounts) and (b.interest_first or b.allocation_policy = 'public')
+          and b.interest_regime <> 'none' and not b.is_mirror and exists (
+            select from unnest(accounts, entries) n (account_id, id) join payments.entry e using (account_id, id)
+            where e.account_id = a.id and e.state = 'draft' and e.side = 'credit'
+              and e.kind not in ('reversal', 'correction')
+        );
+        if found then
+            return;
+        end if;
+    end if;
     with drafts as (
         select e.account_id, e.id, a.book, case
             when b.closed_through >= today then 'month_closed'

@@ -65,6 +65,47 @@ async def test_a4_public_levies_are_split_pro_rata(site: Site) -> None:
         ]
 
 
+async def test_a12_interest_is_booked_when_it_is_paid(site: Site) -> None:
+    await set_rules(site, interest_first=True)
+    async with acting(site) as conn:
+        book = await Book.opened(conn)
+        (charge,) = await book.post(book.charge(100000, date(2024, 3, 11)))
+        (payment,) = await book.post(book.payment(50000, date(2024, 4, 10)))
+        (interest,) = [entry for entry in await book.postings() if entry.kind == "interest"]
+        assert (interest.amount, interest.bears_on, interest.issued_on) == (925, charge, date(2024, 4, 10))
+        assert await book.allocations() == [
+            Allocation(payment, charge, 49075, "oldest_due"),
+            Allocation(payment, interest.id, 925, "inner_interest"),
+        ]
+        assert await book.open(charge) == 50925
+        await book.post(book.payment(50925, date(2024, 4, 10)))
+        assert await book.open(charge) == 0, "no day bears interest twice"
+        assert difference(await book.whole()) == ""
+
+
+async def test_one_payment_meets_the_interest_of_every_debt_it_reaches(site: Site) -> None:
+    await set_rules(site, interest_first=True)
+    async with acting(site) as conn:
+        book = await Book.opened(conn)
+        charges = await book.post(*(book.charge(10000, date(2024, month, 10)) for month in (1, 2, 4)))
+        await book.post(book.payment(15000, date(2024, 3, 11)))
+        interest = {e.bears_on: e.amount for e in await book.postings() if e.kind == "interest"}
+        # 61 and 28 days (10 February 2024 is a Saturday) of 100.00 at 11.25 %; the third is not due
+        assert interest == {charges[0]: 188, charges[1]: 86}
+        assert [await book.open(charge) for charge in charges] == [0, 10000 - (15000 - 10188 - 86), 10000]
+
+
+async def test_small_interest_on_public_levies_is_not_charged(site: Site) -> None:
+    await set_rules(site, allocation_policy="public", interest_regime="public")
+    async with acting(site) as conn:
+        book = await Book.opened(conn)
+        first, second = await book.post(book.charge(10000, date(2026, 4, 10)), book.charge(500000, date(2026, 4, 10)))
+        await book.post(book.payment(510000, date(2026, 5, 11)))
+        interest = {e.bears_on: e.amount for e in await book.postings() if e.kind == "interest"}
+        assert interest == {second: 4500}, "31 days of 5000.00 at 10.50 %, whole złoty; 0.89 zł is below the threshold"
+        assert await book.open(first) == 0
+
+
 async def test_a13_arrears_come_before_a_designation_in_public_levies(site: Site) -> None:
     await set_rules(site, allocation_policy="public", interest_regime="none")
     async with acting(site) as conn:

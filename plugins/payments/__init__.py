@@ -36,12 +36,14 @@ from plugins.payments import (
     desk,
     explain,
     interest,
+    jobs,
     ledger,
     pages,
     records,
     store,
     suspense,
 )
+from plugins.payments.allocation import Allocation, AllocationPolicy, Posting
 from plugins.payments.face import (
     CardLine,
     CardPart,
@@ -54,6 +56,14 @@ from plugins.payments.face import (
     Side,
     Status,
 )
+from plugins.payments.interest.model import (
+    Interest,
+    InterestLine,
+    InterestRegime,
+    Part,
+    Rate,
+    RateTable,
+)
 from plugins.payments.model import KINDS, RULES, STATUSES
 from plugins.payments.settings import Settings
 
@@ -61,19 +71,33 @@ __all__ = [
     "KINDS",
     "RULES",
     "STATUSES",
+    "Allocation",
+    "AllocationPolicy",
     "CardLine",
     "CardPart",
+    "Interest",
+    "InterestLine",
+    "InterestRegime",
     "Ledger",
     "LedgerCard",
     "OpenCharge",
     "OpenItems",
+    "Part",
     "Payee",
     "Position",
+    "Posting",
+    "Rate",
+    "RateTable",
     "Side",
     "Status",
 ]
 
-plugin = Plugin(api=1, after=("customers",), settings=Settings)
+plugin = Plugin(
+    api=1,
+    after=("customers",),
+    settings=Settings,
+    points={"payments.allocation_policy": AllocationPolicy, "payments.interest_regime": InterestRegime},
+)
 
 PARTS = (books, charging, desk, explain, interest, suspense)
 
@@ -143,7 +167,7 @@ def register_commands() -> Iterable[Command]:
 
 @hookimpl
 def register_jobs() -> Iterable[Job]:
-    return tuple(job for part in PARTS for job in part.JOBS)
+    return (*jobs.JOBS, *(job for part in PARTS for job in part.JOBS))
 
 
 @hookimpl

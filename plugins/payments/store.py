@@ -540,6 +540,14 @@ async def release(conn: Connection, account: int, allocation: int, reason: str) 
         await conn.execute(RELEASE_SQL, account, allocation, reason)
 
 
+HOLD_SQL: Final[LiteralString] = "select payments.hold($1::bigint[])"
+
+
+async def hold(conn: Connection, accounts: Sequence[int]) -> None:
+    """Keep others from posting on these accounts until the transaction ends."""
+    await conn.execute(HOLD_SQL, accounts)
+
+
 REACH_SQL: Final[LiteralString] = "select payments.reach($1)"
 
 

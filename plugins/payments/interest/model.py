@@ -16,7 +16,7 @@ from decimal import Decimal
 from fractions import Fraction
 from itertools import pairwise
 from types import MappingProxyType
-from typing import Final, Protocol
+from typing import Final, Protocol, runtime_checkable
 
 from kernel import Money, Text, _
 
@@ -239,7 +239,10 @@ def _line(first: date, last: date, principal: int, percent: Decimal) -> Interest
 
 # --- regimes --------------------------------------------------------------------------------------------------------
 
+POINT: Final = "payments.interest_regime"
 
+
+@runtime_checkable
 class InterestRegime(Protocol):
     """How a book's charges bear interest: the extension point ``payments.interest_regime``.
 

@@ -893,6 +893,8 @@ begin
 end
 $$;
 
+alter function payments.hold(bigint[]) security definer;
+grant execute on function payments.hold to ebok_app;
 revoke insert, update, delete on payments.designation, payments.seal, payments.purged from ebok_app;
 revoke execute on all functions in schema payments from public;
 revoke execute on function payments.settle_first_come, payments.settle_in_turn, payments.settle, payments.turning,

@@ -15,12 +15,12 @@ from kernel.db import migrate as migrations
 from kernel.db.connection import Connection
 from kernel.db.embedded import EmbeddedError
 from kernel.db.pool import DatabaseUnavailable
-from kernel.plugin.contracts import Finding
+from kernel.plugin.contracts import Check, Finding, Progress
 from kernel.plugin.manager import bundled, enabled_with_requirements
 from kernel.plugin.registry import Registry
 from kernel.serve import ServeError, check_exposure, tls_context
 from kernel.site import Site
-from kernel.terminal import say, say_json
+from kernel.terminal import hide_progress, say, say_json, show_progress
 
 Note = Callable[[str, str, list[Finding]], None]
 _ROOM: Final = 500 * 2**20
@@ -65,9 +65,21 @@ async def _check_site(site: Site, when: str, note: Note) -> None:
                 note(site.name, "clock", [finding async for finding in _clock(conn)])
             for check in site.registry.checks.values():
                 if when in check.when:
-                    note(site.name, check.name, [finding async for finding in check.run(conn)])
+                    note(site.name, check.name, await _findings(check, conn))
     except (DatabaseUnavailable, migrations.MigrationError) as error:
         note(site.name, "database", [Finding(str(error))])
+
+
+async def _findings(check: Check, conn: Connection) -> list[Finding]:
+    """What a check finds; how far it has come is shown meanwhile."""
+    found: list[Finding] = []
+    async for one in check.run(conn):
+        if isinstance(one, Progress):
+            show_progress(check.name, one.done, one.total)
+        else:
+            found.append(one)
+    hide_progress()
+    return found
 
 
 async def _clock(conn: Connection) -> AsyncIterator[Finding]:

@@ -10,7 +10,7 @@ import structlog
 from aiohttp import web
 
 from kernel.db.pool import DatabaseUnavailable
-from kernel.plugin.contracts import Check, Route
+from kernel.plugin.contracts import Check, Finding, Route
 from kernel.plugin.permissions import PUBLIC
 from kernel.web.request import CONN, SITE
 
@@ -43,7 +43,7 @@ async def readyz(request: web.Request) -> web.Response:
 
 async def _passes(request: web.Request, check: Check) -> bool:
     try:
-        findings = [finding async for finding in check.run(request[CONN])]
+        findings = [one async for one in check.run(request[CONN]) if isinstance(one, Finding)]
     except Exception:
         _log.exception("a check failed", check=check.name)
         return False

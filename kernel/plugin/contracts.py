@@ -210,15 +210,24 @@ class Finding:
 
 
 @dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a long check has come: shown while it runs."""
+
+    done: int
+    total: int
+
+
+@dataclass(frozen=True, slots=True)
 class Check:
     """A proof that data or surroundings are right. ``run(conn)`` yields findings; none means right.
 
-    ``when`` lists where it runs: ``ready`` (fast), ``doctor``, ``verify`` (may read everything, streaming).
+    ``when`` lists where it runs: ``ready`` (fast), ``doctor``, ``verify`` (may read everything, streaming, and yield
+    ``Progress`` in between).
     """
 
     name: str
     label: Text
-    run: Callable[[Connection], AsyncIterator[Finding]]
+    run: Callable[[Connection], AsyncIterator[Finding | Progress]]
     when: tuple[str, ...] = ("doctor",)
 
 

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 from datetime import date
 from typing import Final
 
-from kernel import Check, Connection, Finding, Money, _
+from kernel import Check, Connection, Finding, Money, Progress, _
 from plugins.payments import store
 from plugins.payments.allocation import allocate
 from plugins.payments.store import Whole
@@ -44,9 +44,9 @@ async def journal_has_no_gaps(conn: Connection) -> AsyncIterator[Finding]:
         )
 
 
-async def allocations_are_right(conn: Connection) -> AsyncIterator[Finding]:
+async def allocations_are_right(conn: Connection) -> AsyncIterator[Finding | Progress]:
     """Recomputed from scratch by the pure reference, every account's allocations are those that are kept."""
-    after, wrong = 0, 0
+    after, seen, wrong, total = 0, 0, 0, await store.count_accounts(conn)
     while accounts := await store.accounts_whole(conn, after, BATCH):
         for whole in accounts:
             problem = difference(whole)
@@ -55,7 +55,49 @@ async def allocations_are_right(conn: Connection) -> AsyncIterator[Finding]:
                 yield Finding(f"account {whole.account}: {problem}")
                 if wrong == MOST_FINDINGS:
                     return
-        after = accounts[-1].account
+        after, seen = accounts[-1].account, seen + len(accounts)
+        if len(accounts) == BATCH:
+            yield Progress(seen, total)
+
+
+PROBLEMS: Final = {
+    "gone": "an entry of posting {number} is gone",
+    "changed": "posting {number} is not what was sealed",
+    "last": "the chain does not end where the account says",
+    "unsealed": "entry {number} was never sealed",
+}
+
+
+async def chains_hold(conn: Connection) -> AsyncIterator[Finding | Progress]:
+    """Every posting is what was sealed when it was made, and nothing was added or taken away since."""
+    after, seen, wrong, total = 0, 0, 0, await store.count_accounts(conn)
+    while True:
+        last, accounts = await store.last_of_batch(conn, after, BATCH)
+        if last is None:
+            return
+        for row in await store.wrong_seals(conn, after, last, MOST_FINDINGS - wrong):
+            wrong += 1
+            yield Finding(f"account {row['account_id']}: {PROBLEMS[row['problem']].format(number=row['number'])}")
+        if wrong >= MOST_FINDINGS:
+            return
+        after, seen = last, seen + accounts
+        if accounts == BATCH:
+            yield Progress(seen, total)
+
+
+async def references_are_right(conn: Connection) -> AsyncIterator[Finding]:
+    """Reversals undo one whole entry, corrections lower no charge below zero, interest bears on a debt."""
+    for row in await store.wrong_references(conn, MOST_FINDINGS):
+        yield Finding(f"account {row['account_id']}, entry {row['id']}: {row['problem']}")
+
+
+async def guards_stand(conn: Connection) -> AsyncIterator[Finding]:
+    """What is approved is protected in the database itself."""
+    missing = await store.missing_guards(conn)
+    for trigger in missing["triggers"]:
+        yield Finding(f"the trigger {trigger} of payments.entry is missing or switched off")
+    for privilege in missing["privileges"]:
+        yield Finding(f"the application's login may {privilege}")
 
 
 def difference(whole: Whole) -> str:
@@ -85,5 +127,8 @@ CHECKS: Final = (
     Check("payments.amounts", _("Amounts are their allocations and open parts"), amounts_add_up, ("verify",)),
     Check("payments.balances", _("Balances are the sums of entries"), balances_are_kept, ("verify",)),
     Check("payments.journal", _("The journal has no gaps"), journal_has_no_gaps, ("verify",)),
+    Check("payments.references", _("Entries refer to others as they may"), references_are_right, ("verify",)),
     Check("payments.allocations", _("Allocations are what the rules say"), allocations_are_right, ("verify",)),
+    Check("payments.chain", _("Nothing was changed after it was sealed"), chains_hold, ("verify",)),
+    Check("payments.guards", _("What is approved is protected"), guards_stand, ("doctor", "verify")),
 )

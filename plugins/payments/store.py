@@ -1042,6 +1042,133 @@ async def impose(conn: Connection, account: int, allocations: Sequence[Allocatio
         )
 
 
+LAST_OF_BATCH_SQL: Final[LiteralString] = """
+select max(id) as last, count(*) as accounts
+from (select id from payments.account where id > $1 order by id limit $2) batch
+"""
+COUNT_ACCOUNTS_SQL: Final[LiteralString] = "select count(*) from payments.account"
+
+
+async def last_of_batch(conn: Connection, after: int, limit: int) -> tuple[int | None, int]:
+    """The last of the next ``limit`` accounts by id, and how many there are; None after the last account."""
+    row = await conn.fetchrow(LAST_OF_BATCH_SQL, after, limit)
+    assert row is not None  # noqa: S101  an aggregate has one row
+    return row["last"], row["accounts"]
+
+
+async def count_accounts(conn: Connection) -> int:
+    """How many accounts there are."""
+    return await conn.fetchval(COUNT_ACCOUNTS_SQL)
+
+
+WRONG_SEALS_SQL: Final[LiteralString] = """
+with batch as materialized (
+    select a.id as account_id, a.salt, k.seal from payments.account a
+    join payments.account_balance k on k.account_id = a.id
+    where a.id > $1 and a.id <= $2
+), named as materialized (
+    select s.account_id, s.seq, s.event, n.id from batch join payments.seal s using (account_id)
+    cross join lateral unnest(s.entries) n (id)
+), facts as (
+    select n.account_id, n.seq, count(e.id) = count(*) as is_whole,
+           convert_to(string_agg(payments.facts(e, b.salt, n.event), '' order by n.id), 'UTF8') as facts
+    from named n join batch b using (account_id)
+    left join payments.entry e on e.account_id = n.account_id and e.id = n.id
+    group by n.account_id, n.seq
+), chain as (
+    select s.*, f.facts, f.is_whole, lag(s.hash, 1, '') over (partition by s.account_id order by s.seq) as before,
+           lead(s.seq) over (partition by s.account_id order by s.seq) is null as is_last
+    from batch join payments.seal s using (account_id) join facts f using (account_id, seq)
+)
+select account_id, seq as number, case
+        when not is_whole then 'gone'
+        when hash <> sha256(before || facts) then 'changed'
+        else 'last' end as problem
+from chain join batch using (account_id)
+where not is_whole or hash <> sha256(before || facts) or is_last and hash <> batch.seal
+union all
+select e.account_id, e.id, 'unsealed'
+from batch join payments.entry e using (account_id)
+where e.state <> 'draft' and not exists (
+    select from named n where n.account_id = e.account_id and n.id = e.id and n.event = 'approved')
+union all
+select e.account_id, e.id, 'unsealed'
+from batch join payments.entry e using (account_id)
+where e.state = 'voided' and not exists (
+    select from named n where n.account_id = e.account_id and n.id = e.id and n.event = 'voided')
+union all
+select b.account_id, null, 'last' from batch b
+where b.seal <> '' and not exists (select from payments.seal s where s.account_id = b.account_id)
+order by 1, 2
+limit $3
+"""
+
+
+async def wrong_seals(conn: Connection, after: int, last: int, limit: int) -> Sequence[Row]:
+    """Where the chains of accounts with ids in (after, last] are broken: account, number and problem.
+
+    ``problem``: a sealed entry is «gone» or its posting «changed» (number: the posting's), the chain does not end where
+    the account says («last»), an entry was never sealed («unsealed», number: the entry's).
+    """
+    return await conn.fetch(WRONG_SEALS_SQL, after, last, limit)
+
+
+WRONG_REFERENCES_SQL: Final[LiteralString] = """
+select e.account_id, e.id, case
+        when o.state <> 'approved' then 'refers to an entry that is not approved'
+        when e.kind = 'reversal' and (o.side = e.side or o.amount <> e.amount) then 'reverses another amount'
+        when e.kind = 'reversal' and o.kind = 'reversal' then 'reverses a reversal'
+        when e.bears_on is not null and (o.side <> 'charge' or o.bears_on is not null) then 'bears on no debt'
+        else 'corrects what is no charge' end as problem
+from payments.entry e
+join payments.entry o on o.account_id = e.account_id and o.id = coalesce(e.reverses, e.corrects, e.bears_on)
+where e.state = 'approved' and coalesce(e.reverses, e.corrects, e.bears_on) is not null and (
+    o.state <> 'approved'
+    or e.kind = 'reversal' and (o.side = e.side or o.amount <> e.amount or o.kind = 'reversal')
+    or e.bears_on is not null and (o.side <> 'charge' or o.bears_on is not null)
+    or e.kind = 'correction' and o.side <> 'charge'
+)
+union all
+select e.account_id, e.corrects, 'is corrected below zero'
+from payments.entry e join payments.entry o on o.account_id = e.account_id and o.id = e.corrects
+where e.state = 'approved' and e.side = 'credit' and e.kind = 'correction' and not exists (
+    select from payments.entry r where r.account_id = e.account_id and r.reverses = e.id and r.state = 'approved')
+group by e.account_id, e.corrects, o.amount
+having sum(e.amount) > o.amount
+order by 1, 2
+limit $1
+"""
+
+
+async def wrong_references(conn: Connection, limit: int) -> Sequence[Row]:
+    """Entries that refer to others otherwise than the ledger allows."""
+    return await conn.fetch(WRONG_REFERENCES_SQL, limit)
+
+
+GUARDS_SQL: Final[LiteralString] = """
+select array(
+    select name from unnest(array['protect_approved']) name
+    where not exists (select from pg_catalog.pg_trigger t
+        where t.tgrelid = 'payments.entry'::regclass and t.tgname = name and t.tgenabled in ('O', 'A'))
+) as triggers, array(
+    select p.t || ' ' || p.privilege from (values
+        ('payments.entry', 'TRUNCATE'), ('payments.allocation', 'INSERT'), ('payments.allocation', 'UPDATE'),
+        ('payments.allocation', 'DELETE'), ('payments.account_balance', 'UPDATE'),
+        ('payments.account_balance', 'DELETE'),
+        ('payments.seal', 'INSERT'), ('payments.seal', 'UPDATE'), ('payments.seal', 'DELETE'),
+        ('payments.designation', 'UPDATE'), ('payments.designation', 'DELETE')
+    ) p (t, privilege) where has_table_privilege(p.t, p.privilege)
+) as privileges
+"""
+
+
+async def missing_guards(conn: Connection) -> Row:
+    """Protecting triggers that are off, and privileges on protected tables that this login should not have."""
+    row = await conn.fetchrow(GUARDS_SQL)
+    assert row is not None  # noqa: S101
+    return row
+
+
 KNOWN_YEARS_SQL: Final[LiteralString] = """
 select count(*) from payments.holiday
 where day in (make_date(extract(year from current_date)::integer, 1, 1),

@@ -7,7 +7,7 @@ from datetime import date
 
 import pytest
 
-from kernel import Connection, Money, Refused, Site
+from kernel import Connection, Finding, Money, Refused, Site
 from kernel.db.pool import Stamp
 from plugins.payments import checks, store
 from plugins.payments.ledger import KeptLedger
@@ -218,7 +218,50 @@ async def test_the_proofs_find_nothing_in_a_sound_ledger_and_something_in_a_brok
     await owner.close()
     async with site.db.connection() as conn:
         broken = {check.name for check in checks.CHECKS for _ in [finding async for finding in check.run(conn)]}
-    assert broken == {"payments.amounts", "payments.balances", "payments.journal", "payments.allocations"}
+    assert broken == {
+        "payments.amounts",
+        "payments.balances",
+        "payments.journal",
+        "payments.allocations",
+        "payments.guards",
+    }
+
+
+@pytest.mark.parametrize(
+    ("tampering", "words"),
+    [
+        ("update payments.entry set amount = amount + 1 where side = 'charge'", "is not what was sealed"),
+        ("update payments.entry set title = 'Inny tytuł' where side = 'charge'", "is not what was sealed"),
+        ("update payments.entry set approved_by = '7' where side = 'charge'", "is not what was sealed"),
+        ("update payments.entry set void_reason = 'inny' where state = 'voided'", "is not what was sealed"),
+        ("""update payments.entry set state = 'approved', voided_by = null, voided_at = null, void_reason = null
+            where state = 'voided'""", "is not what was sealed"),
+        ("delete from payments.allocation; delete from payments.entry where state = 'voided'", "is gone"),
+        ("update payments.account_balance set seal = sha256('x')", "does not end"),
+        ("delete from payments.seal where seq = (select max(seq) from payments.seal)", "does not end"),
+        ("""insert into payments.entry (account_id, side, kind, amount, value_date, state, booked_on, journal_no,
+            approved_by, approved_at, created_by)
+            select account_id, 'credit', 'payment', 1, value_date, 'approved', booked_on, 99, '1', now(), '1'
+            from payments.entry where amount = 400""", "never sealed"),
+    ],
+)  # fmt: skip
+async def test_the_chain_shows_what_was_done_behind_the_ledger_s_back(site: Site, tampering: str, words: str) -> None:
+    import asyncpg
+
+    async with acting(site, superadmin_mode=True) as conn:
+        book = await Book.opened(conn)
+        await book.post(book.charge(1000, DAY))
+        await book.post(book.payment(400, DAY))
+        (voided,) = await book.post(book.payment(77, DAY))
+        await book.void(voided)
+    async with site.db.connection() as conn:
+        assert [finding async for finding in checks.chains_hold(conn)] == []
+    owner = await asyncpg.connect(site.owner_dsn)
+    await owner.execute(f"set role ebok_owner; alter table payments.entry disable trigger user; {tampering}")
+    await owner.close()
+    async with site.db.connection() as conn:
+        found = [finding async for finding in checks.chains_hold(conn)]
+    assert any(isinstance(one, Finding) and words in one.message for one in found), found
 
 
 async def test_the_card_pages_with_a_running_balance(site: Site) -> None:

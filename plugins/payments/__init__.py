@@ -35,7 +35,6 @@ from plugins.payments import (
     demo,
     desk,
     explain,
-    interest,
     jobs,
     ledger,
     pages,
@@ -56,6 +55,7 @@ from plugins.payments.face import (
     Side,
     Status,
 )
+from plugins.payments.interest import declarations as interest
 from plugins.payments.interest.model import (
     Interest,
     InterestLine,

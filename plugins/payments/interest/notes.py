@@ -205,8 +205,9 @@ def read_line(values: Sequence[Any]) -> InterestLine:
 # --- one note -------------------------------------------------------------------------------------------------------
 
 NOTE_SQL: Final[LiteralString] = """
-select n.*, a.account_no, b.name as book_name, c.id as customer, c.customer_no, c.name as customer_name, c.street,
-       c.building, c.flat, c.postal_code, c.city, c.nip, (
+select n.*, a.account_no, b.name as book_name, b.payee_name,
+       coalesce(a.virtual_account, b.payee_account) as payee_account, c.id as customer, c.customer_no,
+       c.name as customer_name, c.street, c.building, c.flat, c.postal_code, c.city, c.nip, (
     select jsonb_agg(jsonb_build_object('charge', l.charge, 'entry', l.entry, 'amount', l.amount,
                'first_day', l.first_day, 'last_day', l.last_day, 'derivation', l.derivation, 'kind', e.kind,
                'title', e.title, 'document_no', e.document_no, 'due_on', e.due_on, 'charged', e.amount,
@@ -257,7 +258,7 @@ class NoteLine:
 
 @dataclass(frozen=True, slots=True)
 class Note:
-    """An interest note with all that is printed on it."""
+    """An interest note with all that is printed on it; an empty payee is the organisation's own."""
 
     id: int
     account: int
@@ -273,6 +274,8 @@ class Note:
     customer_name: str
     address: tuple[str, ...]
     nip: str
+    payee_name: str
+    payee_account: str
     lines: tuple[NoteLine, ...]
 
     @property
@@ -284,6 +287,17 @@ class Note:
     def open(self) -> Money:
         """What of it is still to pay."""
         return Money.total(line.open for line in self.lines)
+
+
+@dataclass(frozen=True, slots=True)
+class Creditor:
+    """Who claims the interest of a note, and where it is paid."""
+
+    name: str
+    address: tuple[str, ...]
+    nip: str
+    account_no: str
+    transfer_title: str
 
 
 async def note(conn: Connection, number: int, customer: int | None = None) -> Note | None:
@@ -310,6 +324,8 @@ def _note(row: Row) -> Note:
         customer_name=row["customer_name"],
         address=tuple(part for part in address if part),
         nip=row["nip"],
+        payee_name=row["payee_name"],
+        payee_account=row["payee_account"],
         lines=tuple(_note_line(line) for line in row["lines"]),
     )
 

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
 from types import MappingProxyType
 from typing import Any, Final, LiteralString
 
-from kernel import Connection, Money, Row, Text, _
+from kernel import Connection, Money, Row, Site, Text, _
 from plugins.payments.interest.model import (
     NOTHING,
+    POINT,
     Claim,
     Debt,
     InterestRegime,
@@ -32,6 +34,12 @@ EVERY: Final = 1_000_000
 Regimes = Mapping[str, InterestRegime]
 BUNDLED: Final[Regimes] = MappingProxyType({})
 """No regimes of other plugins."""
+
+
+def regimes_of(site: Site) -> Regimes:
+    """The regimes that other plugins add, by name."""
+    return site.registry.extensions.get(POINT, BUNDLED)
+
 
 # --- what charges bear ----------------------------------------------------------------------------------------------
 
@@ -145,6 +153,67 @@ def _claim(row: Mapping[str, Any], known: Mapping[str, RateTable], as_of: date, 
 def _day(text: str | None) -> date | None:
     return date.fromisoformat(text) if text else None
 
+
+OF_CUSTOMER_SQL: Final[LiteralString] = """
+select p.* from payments.interest_page(array(select a.id from payments.account a where a.customer = $1), $2, $3) p
+"""
+OF_ACCOUNT_SQL: Final[LiteralString] = """
+select a.id as account, a.account_no, b.name as book_name, b.interest_regime as regime, b.contract_rate, b.is_mirror,
+       c.id as customer, c.customer_no, c.name as customer_name, p.*
+from payments.account a
+join payments.book b on b.id = a.book
+join kernel.customer c on c.id = a.customer
+cross join lateral payments.interest_page(array[a.id], $2, $3) p
+where a.id = $1
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class WhatIf:
+    """What a payment on a day has to cover: ``due`` is what is due by then less the credit, as elsewhere without
+    interest; ``claims`` what bears interest; ``notes`` the newest notes."""
+
+    on: date
+    due: Money
+    claims: tuple[Claim, ...]
+    notes: Sequence[Mapping[str, Any]]
+
+    @property
+    def interest(self) -> Money:
+        """Interest that no note claims yet and that may be demanded."""
+        return Money.total(one.claimable for one in self.claims if one.claimable.grosze > 0 and not one.is_barred)
+
+    @property
+    def is_cut(self) -> bool:
+        """Whether there may be more charges than a page computes."""
+        return len(self.claims) >= SHOWN
+
+
+async def what_if_of_customer(conn: Connection, customer: int, on: date, foreign: Regimes = BUNDLED) -> WhatIf:
+    """What a customer has to pay on a day, with interest; one statement."""
+    row = await conn.fetchrow(OF_CUSTOMER_SQL, customer, on, SHOWN)
+    assert row is not None  # noqa: S101  a function of the database answers always
+    return _what_if(row, on, foreign)
+
+
+async def what_if_of_account(
+    conn: Connection, account: int, on: date, foreign: Regimes = BUNDLED
+) -> tuple[Row, WhatIf] | None:
+    """The facts of an account, and what is to pay on it on a day; None when there is no such account. One statement."""
+    row = await conn.fetchrow(OF_ACCOUNT_SQL, account, on, SHOWN)
+    return (row, _what_if(row, on, foreign)) if row else None
+
+
+def _what_if(row: Row, on: date, foreign: Regimes) -> WhatIf:
+    notes = [
+        {**note, "total": Money(note["total"]), **{day: date.fromisoformat(note[day]) for day in _NOTE_DAYS}}
+        for note in row["notes"]
+    ]
+    shown = [claim for claim in read_claims(row, on, foreign) if claim.claimable or claim.open or claim.trouble]
+    return WhatIf(on, Money(max(0, row["due"] - row["credit"])), tuple(shown), notes)
+
+
+_NOTE_DAYS: Final = ("issued_on", "as_of", "due_on")
 
 ACCOUNTS_OF_SQL: Final[LiteralString] = """
 select a.id from payments.account a where a.customer = $1 order by a.id

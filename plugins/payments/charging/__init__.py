@@ -3,11 +3,11 @@
 from collections.abc import Sequence
 
 from kernel import STAFF, Check, Command, Job, Nav, Permission, Route, Verb, _, ngettext
-from plugins.payments.charging import jobs
+from plugins.payments.charging import checks, entering, jobs, list_jobs, lists, runs, schedules
 
-ROUTES: Sequence[Route] = ()
-PERMISSIONS: Sequence[Permission] = ()
-NAVIGATION: Sequence[Nav] = ()
+ROUTES: Sequence[Route] = (*entering.ROUTES, *lists.ROUTES, *schedules.ROUTES, *runs.ROUTES)
+PERMISSIONS: Sequence[Permission] = (Permission("payments.charge", _("Set up fee schedules and charge months"), STAFF),)
+NAVIGATION: Sequence[Nav] = (Nav(_("Charging"), "payments.charging", 24, "calendar"),)
 VERBS: Sequence[Verb] = (
     Verb("payments.schedule_added", _("set up the fee schedule {name}")),
     Verb("payments.schedule_changed", _("changed the fee schedule {name}")),
@@ -26,9 +26,7 @@ VERBS: Sequence[Verb] = (
     ),
     Verb("payments.run_started", _("computed the charges of {schedule} for {period}")),
     Verb("payments.run_discarded", _("discarded the computed charges of {schedule} for {period}")),
-    Verb(
-        "payments.run_approved", _("approved the charges of {schedule} for {period}: {accounts} accounts, {amount}")
-    ),
+    Verb("payments.run_approved", _("approved the charges of {schedule} for {period}: {accounts} accounts, {amount}")),
     Verb(
         "payments.run_rolled_back",
         _("rolled back the charges of {schedule} for {period}: {accounts} accounts, {amount}, reason: {reason}"),
@@ -46,6 +44,6 @@ VERBS: Sequence[Verb] = (
         ngettext("deleted {count} draft of a list", "deleted {count} drafts of a list", 0),
     ),
 )
-CHECKS: Sequence[Check] = ()
+CHECKS: Sequence[Check] = checks.CHECKS
 COMMANDS: Sequence[Command] = ()
-JOBS: Sequence[Job] = jobs.JOBS
+JOBS: Sequence[Job] = (*jobs.JOBS, *list_jobs.JOBS)

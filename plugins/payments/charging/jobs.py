@@ -9,7 +9,6 @@ from kernel import Connection, Job, Refused, Site, Stamp, audit, enqueue
 from plugins.payments import store as ledger
 from plugins.payments.charging import store
 from plugins.payments.charging.model import title_of
-from plugins.payments.charging.store import Run
 
 AT_ONCE: Final = 2_000
 """Accounts between two words about progress."""
@@ -50,7 +49,15 @@ async def approve(site: Site, payload: Mapping[str, Any]) -> None:
             await store.move(conn, number, "approving", "approved")
             run = await store.run(conn, number)
             assert run is not None  # noqa: S101  it is claimed
-            await _note(conn, "payments.run_approved", run, accounts=run.accounts, amount=run.amount)
+            await audit(
+                conn,
+                "payments.run_approved",
+                subject=f"run {number}",
+                schedule=run.schedule_name,
+                period=run.month.short,
+                accounts=run.accounts,
+                amount=run.amount,
+            )
     except Refused as refused:
         await _back(site, stamp, number, "approving", "ready", refused)
 
@@ -73,7 +80,16 @@ async def roll_back(site: Site, payload: Mapping[str, Any]) -> None:
                 after, done = charges[-1].key.account, done + len(charges)
                 await _tell(site, number, done)
             await store.move(conn, number, "rolling_back", "rolled_back", run.reason)
-            await _note(conn, "payments.run_rolled_back", run, reason=run.reason, accounts=done, amount=run.amount)
+            await audit(
+                conn,
+                "payments.run_rolled_back",
+                subject=f"run {number}",
+                schedule=run.schedule_name,
+                period=run.month.short,
+                accounts=done,
+                amount=run.amount,
+                reason=run.reason,
+            )
     except Refused as refused:
         await _back(site, stamp, number, "rolling_back", "approved", refused)
 
@@ -87,10 +103,6 @@ async def _tell(site: Site, number: int, done: int) -> None:
     """On a connection of its own: what the work has not committed yet, nobody sees."""
     async with site.db.connection() as conn:
         await store.tell_progress(conn, number, done)
-
-
-async def _note(conn: Connection, verb: str, run: Run, **facts: object) -> None:
-    await audit(conn, verb, subject=f"run {run.id}", schedule=run.schedule_name, period=run.month.short, **facts)
 
 
 JOBS: Final = (

@@ -124,10 +124,10 @@ MOST_QUANTITY: Final = Decimal(9_999_999)
 MOST_RATE: Final = Decimal(1_000_000)
 
 
-def _at_most(value: object, places: int, most: Decimal) -> Decimal:
+def _at_most(value: object, places: int, most: Decimal, too_fine: str) -> Decimal:
     number = parse_quantity(value)
     if -int(number.normalize().as_tuple().exponent) > places:
-        raise PydanticCustomError("decimal_places", "Write at most {places} decimal places", {"places": places})
+        raise PydanticCustomError("decimal_places", too_fine)  # pyright: ignore[reportArgumentType]
     if number > most:
         raise PydanticCustomError("number_too_large", "This number is too large")
     return number
@@ -135,14 +135,14 @@ def _at_most(value: object, places: int, most: Decimal) -> Decimal:
 
 def quantity(value: object) -> Decimal:
     """How much of a component an account has: at most three decimal places. Raises ValueError."""
-    return _at_most(value, 3, MOST_QUANTITY)
+    return _at_most(value, 3, MOST_QUANTITY, "A quantity has at most three decimal places")
 
 
 def rate(value: object) -> Decimal:
     """Złoty for one unit: at most four decimal places. Raises ValueError."""
     if isinstance(value, str):
         value = re.sub(r"[ \u00a0]?(zł|PLN)$", "", value.strip())
-    return _at_most(value, 4, MOST_RATE)
+    return _at_most(value, 4, MOST_RATE, "A rate has at most four decimal places")
 
 
 QuantityField = Annotated[Decimal, BeforeValidator(quantity)]
@@ -194,7 +194,7 @@ def with_span(steps: Iterable[Step], since: date, until: date | None, value: Dec
 
 @dataclass(frozen=True, slots=True, order=True)
 class Line:
-    """What one component comes to on an account in a month. ``rate`` is None where none holds yet; ``amount`` grosze."""
+    """What a component comes to on an account in a month, in grosze. ``rate`` is None where none holds yet."""
 
     component: int
     quantity: Decimal

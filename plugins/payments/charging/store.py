@@ -96,16 +96,18 @@ select s.id, s.code, s.name, s.book, b.code as book_code, b.name as book_name, s
                 from payments.fee_rate r where r.component = c.id)) order by c.place, c.id), '[]')
         from payments.fee_component c where c.schedule = s.id) as parts
 from payments.fee_schedule s join payments.book b on b.id = s.book
-where s.id = $1
+where s.id = coalesce($1, (select schedule from payments.fee_component where id = $2))
 """
 
 
-async def schedule(conn: Connection, number: int) -> tuple[Schedule, tuple[Component, ...]] | None:
-    """A schedule with its components and their rates, or None."""
-    row = await conn.fetchrow(SCHEDULE_SQL, number)
+async def schedule(
+    conn: Connection, number: int | None, component: int | None = None
+) -> tuple[Schedule, tuple[Component, ...]] | None:
+    """A schedule, by its number or that of a component, with its components and their rates, or None."""
+    row = await conn.fetchrow(SCHEDULE_SQL, number, component)
     if row is None:
         return None
-    return _schedule(row), tuple(_component(number, part) for part in row["parts"])
+    return _schedule(row), tuple(_component(row["id"], part) for part in row["parts"])
 
 
 def _component(number: int, part: Mapping[str, Any]) -> Component:
@@ -202,13 +204,9 @@ async def change_component(conn: Connection, number: int, code: str, name: str, 
         await conn.execute(CHANGE_COMPONENT_SQL, number, code, name, unit, place)
 
 
-SCHEDULE_OF_SQL: Final[LiteralString] = "select schedule from payments.fee_component where id = $1"
-
-
 async def component(conn: Connection, number: int) -> tuple[Schedule, Component, tuple[Component, ...]] | None:
     """A component with its schedule and all components of that, or None."""
-    schedule_id = await conn.fetchval(SCHEDULE_OF_SQL, number)
-    found = await schedule(conn, schedule_id) if schedule_id is not None else None
+    found = await schedule(conn, None, number)
     if found is None:
         return None
     return found[0], next(part for part in found[1] if part.id == number), found[1]
@@ -328,7 +326,8 @@ def _fee(row: Row) -> Fee:
     each: Decimal | None = row["rate"]
     amount = 0 if each is None else line_amount(row["quantity"], each)
     steps = tuple(Step(date.fromisoformat(day), Decimal(number)) for day, number in row["quantities"])
-    return Fee(**{**row, "amount": Money(amount), "quantities": steps})
+    values: dict[str, Any] = {**row, "amount": Money(amount), "quantities": steps}
+    return Fee(**values)
 
 
 SET_QUANTITIES_SQL: Final[LiteralString] = """
@@ -632,7 +631,8 @@ select a.account_id, k.account_no, k.customer, c.customer_no, c.name, a.amount, 
             'previous_amount', coalesce(b.amount, 0)) order by f.place, f.id), '[]')
         from payments.fee_component f
         left join payments.charge_run_line l on l.account_id = a.account_id and l.run = a.run and l.component = f.id
-        left join payments.charge_run_line b on b.account_id = a.account_id and b.run = r.previous and b.component = f.id
+        left join payments.charge_run_line b
+          on b.account_id = a.account_id and b.run = r.previous and b.component = f.id
         where f.schedule = r.schedule and (l.run is not null or b.run is not null)) as lines
 from payments.charge_run r
 join payments.charge_run_account a on a.run = r.id
@@ -661,7 +661,7 @@ order by f.place, f.id
 
 @dataclass(frozen=True, slots=True)
 class ChargeLine:
-    """One line of a charge that a run made: quantity × rate, rounded half up to a grosz. The lines sum to the charge."""
+    """One line of a charge that a run made: quantity × rate, rounded half up to a grosz. They sum to the charge."""
 
     run: int
     schedule: int
@@ -677,7 +677,8 @@ class ChargeLine:
 async def lines_of(conn: Connection, account: int, entry: int) -> Sequence[ChargeLine]:
     """How a charge came about, line by line; empty for a charge that no run made."""
     rows = await conn.fetch(LINES_SQL, account, entry)
-    return [ChargeLine(**{**row, "amount": Money(row["amount"])}) for row in rows]
+    values: list[dict[str, Any]] = [{**row, "amount": Money(row["amount"])} for row in rows]
+    return [ChargeLine(**one) for one in values]
 
 
 # --- proofs ---------------------------------------------------------------------------------------------------------

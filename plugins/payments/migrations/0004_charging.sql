@@ -331,7 +331,9 @@ create table payments.charge_batch_line (
     -- Which column is wrong.
     problem_in text not null default '',
     is_repeated boolean not null default false,
+    -- Whose account it is; without one the customer's in the book «main» is opened when the list is entered.
     account_id bigint references payments.account on delete cascade,
+    customer bigint references kernel.customer on delete cascade,
     side text check (side in ('charge', 'credit')),
     amount bigint,
     due_on date,
@@ -342,6 +344,8 @@ create table payments.charge_batch_line (
     primary key (batch, line),
     foreign key (account_id, entry) references payments.entry (account_id, id) on delete set null (entry)
 );
+create index charge_batch_line_account on payments.charge_batch_line (account_id) where account_id is not null;
+create index charge_batch_line_customer on payments.charge_batch_line (customer) where customer is not null;
 create index charge_batch_wrong on payments.charge_batch_line (batch, line) where problem <> '';
 create index charge_batch_repeated on payments.charge_batch_line (batch, line) where is_repeated;
 create index charge_batch_entry on payments.charge_batch_line (account_id, entry) where entry is not null;

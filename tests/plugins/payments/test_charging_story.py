@@ -1,4 +1,4 @@
-"""Six thousand accounts, five components, one rate changed: previews to the grosz, approval, refusal, and the way back."""
+"""Six thousand accounts, five components, one rate changed: previews to the grosz, approval, refusal, the way back."""
 
 from __future__ import annotations
 

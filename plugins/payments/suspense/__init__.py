@@ -7,8 +7,8 @@ mirror book calls ``reconcile``.
 from collections.abc import Sequence
 from typing import Final
 
-from kernel import STAFF, Command, Job, Nav, Permission, Route, Verb, _, ngettext
-from plugins.payments.suspense import checks
+from kernel import STAFF, Command, Job, Nav, Permission, Verb, _, ngettext
+from plugins.payments.suspense import checks, routes
 from plugins.payments.suspense.model import IncomingLine, PartDraft, Proposal
 from plugins.payments.suspense.store import (
     Received,
@@ -45,9 +45,9 @@ __all__ = [
     "undo",
 ]
 
-ROUTES: Sequence[Route] = ()
+ROUTES = routes.ROUTES
 PERMISSIONS: Final = (Permission("payments.suspense", _("See and assign money in suspense"), STAFF),)
-NAVIGATION: Sequence[Nav] = ()
+NAVIGATION: Final = (Nav(_("Suspense"), "payments.suspense_list", 21, "bank"),)
 VERBS: Final = (
     Verb(
         "payments.received",

@@ -13,6 +13,7 @@ from datetime import date
 from typing import Final
 
 from kernel import Money, Text, _, ngettext
+from plugins.payments.charging.reading import Cells
 
 CREDITED: Final[Mapping[str, Text]] = {
     "payment": _("Payment"),
@@ -246,7 +247,6 @@ def _supporting(candidate: Candidate) -> Iterator[tuple[float, Text]]:
 
 MOST_ROWS: Final = 2000
 """Rows of one attached list: more is a file for an import."""
-_SEPARATORS: Final = (";", "\t", "|")
 
 
 @dataclass(frozen=True, slots=True)
@@ -267,7 +267,7 @@ class Found:
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class Split:
     """A row of an attached list, or of the form that splits: as it was written, and what is wrong with it."""
 
     place: int
@@ -277,50 +277,38 @@ class Row:
     found: Found | None = None
     wrong: Text | None = None
 
+    @property
+    def wrong_number(self) -> bool:
+        """Whether it is the number that is wrong, and not the amount."""
+        return self.wrong is not None and (self.amount is not None or not self.number)
 
-def read_list(text: str) -> list[Row]:
-    """Read ``number;amount[;title]``, a row per line; blank lines and a heading are passed over.
 
-    Wrong rows stay, each with its reason; what its number stands for is not known yet. At most ``MOST_ROWS`` and one.
+def read_list(lines: Iterable[Cells]) -> list[Split]:
+    """Read rows of number, amount and perhaps a title; a heading is passed over.
+
+    Wrong rows stay, each with its reason; what its number stands for is not known yet.
     """
-    rows: list[Row] = []
-    for place, line in enumerate(text.splitlines(), start=1):
-        if not line.strip():
-            continue
-        row = _read_row(place, line)
-        if not rows and row.amount is None and not any(letter.isdigit() for letter in line):
-            continue
-        rows.append(row)
-        if len(rows) > MOST_ROWS:
-            break
+    rows: list[Split] = []
+    for line in lines:
+        if rows or line.has_number():
+            rows.append(read_row(line.number, line.cell(0), line.cell(1), line.cell(2)))
     return rows
 
 
-def _read_row(place: int, line: str) -> Row:
-    separator = next((one for one in _SEPARATORS if one in line), ";")
-    cells = [cell.strip().strip('"').strip() for cell in line.split(separator)]
-    number, amount, title = (*cells, "", "")[:3]
+def read_row(place: int, number: str, amount: str, title: str = "") -> Split:
+    """A row from its cells; what is missing or is no amount is named."""
     if not number:
-        return Row(place, number, None, title, wrong=_("The number is missing"))
-    return read_row(place, number, amount, title)
-
-
-def read_row(place: int, number: str, amount: str, title: str = "") -> Row:
-    """A row from its cells; an amount that is none is named."""
+        return Split(place, number, None, title, wrong=_("The number is missing"))
     try:
         money = Money.parse(amount)
     except ValueError as error:
-        return Row(place, number, None, title, wrong=_reason_of(error))
+        return Split(place, number, None, title, wrong=Text(str(error)))
     if not money:
-        return Row(place, number, None, title, wrong=_("The amount must be greater than zero"))
-    return Row(place, number, money, title)
+        return Split(place, number, None, title, wrong=_("The amount must be greater than zero"))
+    return Split(place, number, money, title)
 
 
-def _reason_of(error: ValueError) -> Text:
-    return Text(str(error))
-
-
-def resolve(rows: Iterable[Row], known: Mapping[str, Sequence[Found]], today: date) -> list[Row]:
+def resolve(rows: Iterable[Split], known: Mapping[str, Sequence[Found]], today: date) -> list[Split]:
     """Say for each row what its number stands for, and what is wrong with that.
 
     A number is an account's own before a customer's; of several accounts the one in the book «main» is meant.
@@ -329,14 +317,14 @@ def resolve(rows: Iterable[Row], known: Mapping[str, Sequence[Found]], today: da
     resolved = [_resolved(row, known.get(row.number, ()), today) for row in rows]
     times = Counter((row.found.customer, row.found.account) for row in resolved if row.found and not row.wrong)
     return [
-        Row(row.place, row.number, row.amount, row.title, row.found, _("This account is in the list twice"))
+        Split(row.place, row.number, row.amount, row.title, row.found, _("This account is in the list twice"))
         if row.found and not row.wrong and times[row.found.customer, row.found.account] > 1
         else row
         for row in resolved
     ]
 
 
-def _resolved(row: Row, known: Sequence[Found], today: date) -> Row:
+def _resolved(row: Split, known: Sequence[Found], today: date) -> Split:
     if row.wrong:
         return row
     named = [one for one in known if one.account is not None and one.account_no == row.number] or list(known)
@@ -351,7 +339,7 @@ def _resolved(row: Row, known: Sequence[Found], today: date) -> Row:
         wrong = _("This account is closed")
     elif found.account is None and found.customer_status == "closed":
         wrong = _("This customer is closed and has no account")
-    return Row(row.place, row.number, row.amount, row.title, found, wrong)
+    return Split(row.place, row.number, row.amount, row.title, found, wrong)
 
 
 # --- how a line stands ----------------------------------------------------------------------------------------------
@@ -361,13 +349,6 @@ LINE_STATES: Final[Mapping[str, Text]] = {
     "partly": _("partly assigned"),
     "assigned": _("assigned"),
 }
-
-
-def state_of(amount: Money, left: Money) -> str:
-    """How a line stands, derived from what is left of it in suspense."""
-    if not left:
-        return "assigned"
-    return "waiting" if left == amount else "partly"
 
 
 AGES: Final[Sequence[tuple[int, int | None, Text]]] = (

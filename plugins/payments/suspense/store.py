@@ -22,6 +22,7 @@ from plugins.payments.suspense.model import (
     IncomingLine,
     PartDraft,
     Proposal,
+    Split,
     account_digits,
     name_spellings,
     proposals,
@@ -152,8 +153,34 @@ async def _received_before(conn: Connection, lines: Sequence[IncomingLine], new:
 
 
 @dataclass(frozen=True, slots=True)
+class Part:
+    """What became of a part of a line. Without an account it left suspense (``reason``); on an account of a mirror book
+    it has no entry but is provisional, until the source's record ``replaced_by`` is there."""
+
+    id: int
+    line: int
+    kind: str
+    amount: Money
+    reason: str
+    account_id: int | None
+    account_no: str | None
+    book: str | None
+    entry: int | None
+    customer: int | None
+    customer_no: str | None
+    name: str | None
+    created_by: str
+    created_at: datetime
+    undone_at: datetime | None
+    undone_by: str | None
+    undone_reason: str | None
+    is_provisional: bool
+    replaced_by: int | None
+
+
+@dataclass(frozen=True, slots=True)
 class Incoming:
-    """A line of money that came in, with what is left of it in suspense."""
+    """A line of money that came in, with what is left of it in suspense and its parts, the oldest first."""
 
     id: int
     statement: str
@@ -172,9 +199,7 @@ class Incoming:
     external_id: str | None
     created_by: str
     created_at: datetime
-    parts: tuple[Mapping[str, Any], ...]
-    """What became of it, oldest first: rows with ``id kind amount reason account_id account_no book entry customer
-    customer_no name created_by created_at undone_at undone_by undone_reason waits replaced_by``."""
+    parts: tuple[Part, ...]
 
 
 LINE_SQL: Final[LiteralString] = """
@@ -182,9 +207,9 @@ select i.id, i.statement, i.line_no, i.amount, i.left_amount as left, i.value_da
        i.payer_name, i.payer_account, i.paid_to, i.title, i.channel, i.source, i.external_id,
        coalesce(author.name, i.created_by) as created_by, i.created_at,
        coalesce((
-           select jsonb_agg(jsonb_build_object('id', p.id, 'kind', p.kind, 'amount', p.amount, 'reason', p.reason,
-               'account_id', p.account_id, 'account_no', a.account_no, 'book', b.name, 'entry', p.entry,
-               'customer', c.id, 'customer_no', c.customer_no, 'name', c.name,
+           select jsonb_agg(jsonb_build_object('id', p.id, 'line', p.line, 'kind', p.kind, 'amount', p.amount,
+               'reason', p.reason, 'account_id', p.account_id, 'account_no', a.account_no, 'book', b.name,
+               'entry', p.entry, 'customer', c.id, 'customer_no', c.customer_no, 'name', c.name,
                'created_by', coalesce(maker.name, p.created_by), 'created_at', p.created_at,
                'undone_at', p.undone_at, 'undone_by', coalesce(undoer.name, p.undone_by),
                'undone_reason', p.undone_reason, 'is_provisional', v.id is not null, 'replaced_by', v.replaced_by)
@@ -213,24 +238,26 @@ async def line(conn: Connection, number: int) -> Incoming | None:
         return None
     values: dict[str, Any] = dict(row)
     values["amount"], values["left"] = Money(values["amount"]), Money(values["left"])
-    values["parts"] = tuple(values["parts"])
+    values["parts"] = tuple(_part(part) for part in values["parts"])
     return Incoming(**values)
 
 
-PART_SQL: Final[LiteralString] = """
-select p.id, p.line, p.account_id, p.entry, p.amount, p.kind, p.undone_at, a.account_no, a.customer, c.customer_no,
-       c.name, v.replaced_by
-from payments.incoming_part p
-left join payments.account a on a.id = p.account_id
-left join kernel.customer c on c.id = a.customer
-left join payments.provisional v on v.part = p.id
-where p.id = $1
-"""
+def _part(facts: Mapping[str, Any]) -> Part:
+    values = dict(facts)
+    values["amount"] = Money(values["amount"])
+    for name in ("created_at", "undone_at"):
+        values[name] = values[name] and datetime.fromisoformat(values[name])
+    return Part(**values)
 
 
-async def part(conn: Connection, number: int) -> Row | None:
+LINE_OF_PART_SQL: Final[LiteralString] = "select line from payments.incoming_part where id = $1"
+
+
+async def part(conn: Connection, number: int) -> Part | None:
     """A part of a line by its number, or None."""
-    return await conn.fetchrow(PART_SQL, number)
+    of_line = await conn.fetchval(LINE_OF_PART_SQL, number)
+    found = None if of_line is None else await line(conn, of_line)
+    return found and next(one for one in found.parts if one.id == number)
 
 
 WAITING_SQL: Final[LiteralString] = """
@@ -376,6 +403,19 @@ async def assign_many(conn: Connection, lines: Mapping[int, Sequence[PartDraft]]
     return [row["part"] for row in rows]
 
 
+async def drafts_of(conn: Connection, rows: Sequence[Split], kind: str, today: date) -> list[PartDraft]:
+    """Right rows as parts; a customer without an account gets one in the book «main»."""
+    without = [row.found.customer for row in rows if row.found and row.found.account is None]
+    opened = await ledger.open_accounts(conn, without, today) if without else {}
+    return [
+        PartDraft(
+            opened[row.found.customer] if row.found.account is None else row.found.account, row.amount, kind, row.title
+        )
+        for row in rows
+        if row.found and row.amount
+    ]
+
+
 async def _accounts(conn: Connection, wanted: Iterable[int], today: date) -> dict[int, Row]:
     accounts = {row["id"]: row for row in await conn.fetch(ACCOUNTS_SQL, sorted(wanted))}
     for account in wanted:
@@ -456,23 +496,23 @@ async def give_back(conn: Connection, line: int, kind: str, amount: Money, reaso
 UNDO_SQL: Final[LiteralString] = "select payments.undo_part($1, $2)"
 
 
-async def undo(conn: Connection, part: Row, reason: str, today: date) -> None:
-    """Put a part back into suspense, its entry reversed; audited. ``part`` is a row of ``part()``. Raises Refused."""
-    if part["undone_at"] is not None:
+async def undo(conn: Connection, part: Part, reason: str, today: date) -> None:
+    """Put a part back into suspense, its entry reversed; audited. Raises Refused."""
+    if part.undone_at is not None:
         raise Refused(REFUSALS["part_undone"])
-    entry = None if part["entry"] is None else await ledger.entry(conn, part["entry"])
+    entry = None if part.entry is None else await ledger.entry(conn, part.entry)
     if entry is not None:
         await ledger.reverse(conn, entry, reason, today)
     else:
         with refusals():
-            await conn.execute(UNDO_SQL, part["id"], reason)
+            await conn.execute(UNDO_SQL, part.id, reason)
     await audit(
         conn,
         "payments.part_undone",
-        customer=part["customer"],
-        subject=f"incoming {part['line']}",
-        line=part["line"],
-        amount=Money(part["amount"]),
+        customer=part.customer,
+        subject=f"incoming {part.line}",
+        line=part.line,
+        amount=part.amount,
         reason=reason,
     )
 

@@ -162,7 +162,7 @@ async def test_a_part_is_an_approved_credit_with_the_line_s_own_days(site: Site)
         assert await book.open(charge) == 0
         row = await suspense.part(conn, part)
         assert row is not None
-        entry = await ledger.entry(conn, row["entry"])
+        entry = await ledger.entry(conn, row.entry or 0)
         assert entry is not None
         assert (entry.value_date, entry.paid_on, entry.booked_on, entry.state) == (CAME, PAID, TODAY, "approved")
         assert (entry.title, entry.channel, entry.kind) == ("Czynsz 4711", "transfer", "payment")
@@ -295,7 +295,7 @@ async def test_undoing_reverses_the_entry_and_puts_the_money_back(site: Site) ->
         assert await book_open(conn, book.account, charge) == 6000
         found = await suspense.line(conn, number)
         assert found is not None
-        assert found.parts[0]["undone_reason"] == "nie ten lokator"
+        assert found.parts[0].undone_reason == "nie ten lokator"
         await proven(conn)
         row = await suspense.part(conn, part)
         assert row is not None
@@ -315,7 +315,10 @@ async def test_however_an_entry_ceases_to_count_the_money_is_in_suspense_again(s
         book = await Book.opened(conn)
         number = await booked(conn)
         parts = await suspense.assign(conn, number, [PartDraft(book.account, Money(n)) for n in (100, 200)], TODAY)
-        first, second = [(await suspense.part(conn, part) or {})["entry"] for part in parts]
+        found = await suspense.line(conn, number)
+        assert found is not None
+        first, second = [part.entry or 0 for part in found.parts]
+        assert len(parts) == 2
     async with acting(site, superadmin_mode=True) as conn:
         book = Book(conn, book.customer, book.account)
         await book.reverse(first)
@@ -340,7 +343,7 @@ async def test_a_reversal_cannot_be_voided_when_the_money_went_elsewhere(site: S
         await suspense.undo(conn, row, "nie ten lokator", TODAY)
         (other,) = await accounts(conn, 1)
         await suspense.assign(conn, number, [PartDraft(other, Money(500))], TODAY)
-        reversal = await conn.fetchval("select id from payments.entry where reverses = $1", row["entry"])
+        reversal = await conn.fetchval("select id from payments.entry where reverses = $1", row.entry)
     with pytest.raises(Refused):
         async with acting(site, superadmin_mode=True) as conn:
             await Book(conn, book.customer, book.account).void(reversal)
@@ -371,7 +374,7 @@ async def test_a_part_follows_a_payment_to_the_right_account(site: Site, told_fi
         row = await suspense.part(conn, part)
         assert row is not None
     async with acting(site) as conn:
-        entry = await ledger.entry(conn, row["entry"])
+        entry = await ledger.entry(conn, row.entry or 0)
         assert entry is not None
         if not told_first:
             await ledger.reverse(conn, entry, "nie to konto", TODAY)
@@ -386,7 +389,7 @@ async def test_a_part_follows_a_payment_to_the_right_account(site: Site, told_fi
         assert new is not None
         now = await suspense.part(conn, new)
         assert now is not None
-        assert (now["account_id"], now["entry"], now["line"]) == (right, key.entry, number)
+        assert (now.account_id, now.entry, now.line) == (right, key.entry, number)
         assert await left(conn, number) == 0
         await proven(conn)
     async with acting(site) as conn:
@@ -600,7 +603,7 @@ async def test_parts_and_the_rest_are_the_line_whatever_happens(site: Site, step
         async with acting(site) as conn:
             found = await suspense.line(conn, number)
             assert found is not None
-            live = sum(part["amount"] for part in found.parts if part["undone_at"] is None)
+            live = sum(part.amount.grosze for part in found.parts if part.undone_at is None)
             assert live + found.left.grosze == 1000
             assert found.left.grosze >= 0
     async with acting(site) as conn:
@@ -611,7 +614,7 @@ async def test_parts_and_the_rest_are_the_line_whatever_happens(site: Site, step
         found = await suspense.line(conn, number)
         assert found is not None
         assert credited == sum(
-            part["amount"] for part in found.parts if part["undone_at"] is None and part["account_id"] is not None
+            part.amount.grosze for part in found.parts if part.undone_at is None and part.account_id is not None
         )
         await proven(conn)
 
@@ -626,10 +629,10 @@ async def step(conn: Connection, number: int, opened: list[int], what: str, whic
         assert found is not None
         if not found.parts:
             return
-        part = await suspense.part(conn, found.parts[amount % len(found.parts)]["id"])
+        part = await suspense.part(conn, found.parts[amount % len(found.parts)].id)
         assert part is not None
-        entry = part["entry"] and await ledger.entry(conn, part["entry"])
-        if what == "reverse" and entry and part["undone_at"] is None:
+        entry = part.entry and await ledger.entry(conn, part.entry)
+        if what == "reverse" and entry and part.undone_at is None:
             await ledger.reverse(conn, entry, "zwrot z banku", TODAY)
         else:
             await suspense.undo(conn, part, "pomyłka", TODAY)

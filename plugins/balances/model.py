@@ -48,12 +48,15 @@ class Answer:
 
 
 def answer_of(position: Position) -> Answer:
-    """«To pay 512,40 zł by 10 December» · «Everything is paid» · «Overpaid 20,00 zł»."""
+    """«To pay 512,40 zł by 10 December» · «Everything is paid» · «Overpaid 20,00 zł».
+
+    What is time-barred is not asked for, nor called paid.
+    """
     if position.to_pay:
         return Answer(_("To pay"), position.to_pay, "due" if position.arrears else "", _when(position))
     if position.credit:
         return Answer(_("Overpaid"), position.credit, "credit", _("It will lower your next charge."))
-    return Answer(_("Everything is paid"), tone="settled")
+    return Answer(_("Nothing to pay") if position.barred else _("Everything is paid"), tone="settled")
 
 
 def _when(position: Position) -> Text | None:

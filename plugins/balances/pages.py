@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 from aiohttp import web
 from pydantic import BaseModel, Field
 
-from kernel import ACTOR, CONN, SITE, Card, Request, _, redirect, service, slot
+from kernel import ACTOR, CONN, SITE, Card, PolishDate, Request, _, redirect, service, slot, url
 from plugins.balances.model import TONES, answer_of, balance_words, by_month, explained
 from plugins.payments import KINDS, STATUSES, Ledger
 
@@ -30,15 +30,27 @@ async def answer_card(request: Request) -> Card:
     )
 
 
+WHAT_IF: Final = "payments.interest_what_if"
+"""Where the ledger tells what interest there is, if it does."""
+
+
 class CardQuery(BaseModel):
-    """Where a page of the card begins: the key that the page before it gave."""
+    """Where a page of the card begins: the key that the page before it gave. A past day or one account alone is shown
+    by the ledger's own pages."""
 
     before: str = Field("", max_length=80)
+    on: PolishDate | None = None
+    account: int | None = Field(None, ge=1, lt=2**63)
 
 
 async def balance(request: Request, query: CardQuery) -> Mapping[str, Any] | web.StreamResponse:
     """What is open, and the card; every row of it says why it is so."""
     conn, customer, on = request[CONN], request[ACTOR].customer, request[SITE].clock.today()
+    one = {} if query.account is None else {"account": query.account}
+    if query.on is not None and query.on != on:
+        return redirect(request, "payments.explain_past", query={"on": query.on, **one})
+    if one:
+        return redirect(request, "payments.explain_why", query=one)
     ledger = service(request, Ledger)
     try:
         card = await ledger.card(conn, customer, on, before=query.before or None)
@@ -48,7 +60,10 @@ async def balance(request: Request, query: CardQuery) -> Mapping[str, Any] | web
     return {
         "answer": answer_of(items.position),
         "on": on,
-        "charges": items.charges,
+        "charges": [charge for charge in items.charges if not charge.is_barred],
+        "barred_charges": [charge for charge in items.charges if charge.is_barred],
+        "barred": items.position.barred,
+        "interest": url(request, WHAT_IF) if items.position.arrears and WHAT_IF in request.app.router else None,
         "groups": by_month(card.lines),
         "older": card.older,
         "first_page": not query.before,

@@ -20,7 +20,7 @@ ROW: Final = 5.2
 """Height of a line of the table, in millimetres."""
 _INK, _MUTED, _RULE, _BAND = "#1B1F24", "#565F68", "#AEB6BC", "#F1F3F2"
 
-_COLUMNS: Final = (18.0, 40.0, 118.0, 143.0, 168.0, RIGHT)
+_COLUMNS: Final = (18.0, 42.0, 122.0, 143.0, 166.0, RIGHT)
 """Where the columns begin: day, what it is, charged, paid, balance; the right edges of the last three."""
 
 
@@ -103,9 +103,9 @@ def _signed(amount: Money) -> str:
 
 
 def _table_head(pdf: FPDF, y: float) -> float:
-    for label, x in ((_("Date"), _COLUMNS[0]), (_("What it is"), _COLUMNS[1])):
+    for label, x in ((_("Date"), _COLUMNS[0]), (_("What for"), _COLUMNS[1])):
         _text(pdf, x, y, str(label), 8, colour=_MUTED)
-    for label, x in ((_("Charged"), _COLUMNS[3]), (_("Paid"), _COLUMNS[4]), (_("Balance"), _COLUMNS[5])):
+    for label, x in ((_("Charged"), _COLUMNS[3]), (_("Paid"), _COLUMNS[4]), (_("Balance after it"), _COLUMNS[5])):
         _right(pdf, x, y, str(label), 8, colour=_MUTED)
     _rule(pdf, y + 2.0)
     return y + 2.0 + ROW
@@ -144,6 +144,7 @@ def _page_numbers(pdf: FPDF, head: Letterhead) -> None:
     known = _("According to what was known on {day}, {time}.", day=head.made.date(), time=f"{head.made:%H:%M}")
     for number in range(1, count + 1):
         pdf.page = number
+        pdf.set_font(documents.SANS, "", 9)  # another size than below: a font that is set already is not written again
         _text(pdf, LEFT, BOTTOM + 8.0, str(known), 8, colour=_MUTED)
         page = _("Page {number} of {count}", number=number, count=count)
         _right(pdf, RIGHT, BOTTOM + 8.0, str(page), 8, colour=_MUTED)

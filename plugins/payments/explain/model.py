@@ -113,12 +113,11 @@ class Standing:
     """How a customer or an account stood: the position, what is open (at most some of it, ``unlisted`` more), ageing.
 
     ``due`` is the sum of the charges due by ``position.to_pay_by``, of which ``position.to_pay`` is left after the
-    credit. ``barred`` is the sum of a consumer's time-barred charges, which stand apart.
+    credit of their accounts. A consumer's time-barred charges stand apart in ``position.barred``.
     """
 
     position: Position
     due: Money
-    barred: Money
     ageing: Ageing
     charges: tuple[Item, ...] = ()
     credits: tuple[Item, ...] = ()
@@ -346,7 +345,7 @@ def balance_now(standing: Standing) -> Explanation:
             position.on,
             _("It is not in the amount to pay yet."),
         ),
-        *_group(_("Time-barred"), standing.barred, barred, position.on, _WHY_BARRED),
+        *_group(_("Time-barred"), position.barred, barred, position.on, _WHY_BARRED),
         *_rest(-credit, _("Less what is overpaid"), (_WAITING,)),
     ]
     return Explanation(balance_title(position.balance), position.balance, parts=tuple(parts))
@@ -526,6 +525,7 @@ _RULES: Final[Mapping[str, Text]] = {
     "reversal": _("because the one undoes the other"),
     "manual": _("because the office decided so"),
     "imported": _("because the billing program says so"),
+    "policy": _("as the rules of this book say"),
 }
 _PUBLIC_RULES: Final[Mapping[str, Text]] = {
     "designated": _("because the payer named it and there were no arrears (art. 62 § 1 of the Tax Ordinance)"),

@@ -7,13 +7,12 @@ from datetime import date, datetime, timedelta
 from typing import Annotated, Any, Final, LiteralString
 
 from aiohttp import web
-from pydantic import BaseModel, BeforeValidator, Field, StringConstraints
+from pydantic import BaseModel, Field, StringConstraints
 
 from kernel import (
     ACTOR,
     CONN,
     SITE,
-    Badge,
     Column,
     Filter,
     Listing,
@@ -44,12 +43,7 @@ STATEMENT_MONTHS: Final = 12
 # --- what an address says -------------------------------------------------------------------------------------------
 
 
-def _none_if_blank(value: object) -> object:
-    return None if isinstance(value, str) and not value.strip() else value
-
-
-_Day = Annotated[PolishDate | None, BeforeValidator(_none_if_blank)]
-_Account = Annotated[int | None, BeforeValidator(_none_if_blank), Field(ge=1, lt=2**63)]
+_Account = Annotated[int | None, Field(ge=1, lt=2**63)]
 
 
 class OwnQuery(BaseModel):
@@ -72,28 +66,28 @@ class WhyQuery(OwnQuery):
 class DayQuery(OwnQuery):
     """As of which day; today by default."""
 
-    on: _Day = None
+    on: PolishDate | None = None
 
 
 class PeriodQuery(OwnQuery):
     """The first and the last day of a statement."""
 
-    since: _Day = Field(None, alias="from")
-    until: _Day = Field(None, alias="to")
+    since: PolishDate | None = Field(None, alias="from")
+    until: PolishDate | None = Field(None, alias="to")
 
 
 class MomentQuery(BaseModel):
     """As of which day, and as known at the end of which day, or of which minute of it."""
 
-    on: _Day = None
-    known: _Day = None
+    on: PolishDate | None = None
+    known: PolishDate | None = None
     at: Annotated[str, StringConstraints(pattern=r"^(([01][0-9]|2[0-3]):[0-5][0-9])?$")] = ""
 
 
 class KnownPeriodQuery(PeriodQuery):
     """A statement as it was known on a day."""
 
-    known: _Day = None
+    known: PolishDate | None = None
     at: Annotated[str, StringConstraints(pattern=r"^(([01][0-9]|2[0-3]):[0-5][0-9])?$")] = ""
 
 
@@ -334,10 +328,6 @@ def _kind(row: Row) -> Text:
     return KINDS[row["kind"]]
 
 
-def _fate(row: Row) -> str:
-    return "voided" if row["voided_at"] else "approved"
-
-
 ENTRIES: Final = Listing(
     "payments.explain_entries",
     _ENTRIES_SELECT,
@@ -350,13 +340,7 @@ ENTRIES: Final = Listing(
         Column("document_no", _("Document")),
         Column("charged", _("Charged"), "money", total=True),
         Column("credited", _("Paid"), "money", total=True),
-        Column(
-            "voided_at",
-            _("State"),
-            "badge",
-            show=_fate,
-            badges={"approved": Badge(_("Approved"), "credit"), "voided": Badge(_("Voided"))},
-        ),
+        Column("voided_at", _("Voided on"), "moment"),
     ),
     order="-counted_on",
     filters=(

@@ -96,17 +96,21 @@ _STANDING: Final[LiteralString] = """, dated as (
         when due >= $3::date - 60 then 'to_60' when due >= $3::date - 90 then 'to_90'
         when due >= $3::date - 180 then 'to_180' else 'over_180' end as place
     from dated d
-), nearest as (
-    select min(due) as day from owed where side = 'charge' and not barred
+), sums as (
+    select a.id, coalesce(sum(case o.side when 'charge' then o.open else -o.open end), 0) as balance,
+           coalesce(sum(o.open) filter (where o.place not in ('credit', 'barred') and o.due <= $3::date), 0) as due,
+           coalesce(sum(o.open) filter (where o.place not in ('credit', 'barred', 'not_due')), 0) as arrears,
+           coalesce(sum(o.open) filter (where o.place = 'credit'), 0) as credit,
+           coalesce(sum(o.open) filter (where o.place = 'barred'), 0) as barred,
+           min(o.due) filter (where o.place = 'not_due' and o.due > $3::date) as nearest
+    from account a left join owed o on o.account_id = a.id
+    group by a.id
+), horizon as (  -- the day of what is to pay
+    select case when bool_or(due > credit) then $3::date
+        else coalesce(min(nearest), case when bool_or(due > 0) then $3::date end) end as day
+    from sums
 )
-select coalesce(sum(case o.side when 'charge' then o.open else -o.open end), 0)::bigint as balance,
-       coalesce(sum(o.open) filter (where o.place not in ('credit', 'barred') and o.due <= $3::date), 0)::bigint as due,
-       coalesce(sum(o.open) filter (where o.place not in ('credit', 'barred', 'not_due')), 0)::bigint as arrears,
-       min(n.day) as nearest,
-       coalesce(sum(o.open) filter (where o.place not in ('credit', 'barred') and o.due = n.day), 0)::bigint
-           as nearest_amount,
-       coalesce(sum(o.open) filter (where o.place = 'credit'), 0)::bigint as credit,
-       coalesce(sum(o.open) filter (where o.place = 'barred'), 0)::bigint as barred,
+select h.day as to_pay_by,
        coalesce(sum(o.open) filter (where o.place = 'not_due'), 0)::bigint as not_due,
        coalesce(sum(o.open) filter (where o.place = 'to_30'), 0)::bigint as to_30,
        coalesce(sum(o.open) filter (where o.place = 'to_60'), 0)::bigint as to_60,
@@ -119,10 +123,14 @@ select coalesce(sum(case o.side when 'charge' then o.open else -o.open end), 0):
             'amount', amount, 'open', open, 'lowered', lowered, 'barred', barred) order by side, due, id), '[]')
         from (select * from owed order by side, due, id limit $4) shown) as shown,
        (select coalesce(jsonb_agg(jsonb_build_object('account', a.id, 'account_no', a.account_no, 'book', b.name,
-            'balance', (select coalesce(sum(case k.side when 'charge' then k.open else -k.open end), 0)
-                from owed k where k.account_id = a.id)) order by a.id), '[]')
-        from payments.account a join payments.book b on b.id = a.book where a.customer = $1) as accounts
-from nearest n left join owed o on true"""
+            'balance', s.balance, 'due', s.due, 'arrears', s.arrears, 'credit', s.credit, 'barred', s.barred,
+            'until', (select coalesce(sum(k.open), 0) from owed k
+                where k.account_id = a.id and k.place not in ('credit', 'barred') and k.due <= h.day)
+            ) order by b.id, a.id), '[]')
+        from payments.account a join payments.book b on b.id = a.book left join sums s on s.id = a.id
+        where a.customer = $1) as accounts
+from horizon h left join owed o on true
+group by h.day"""
 
 PAST_SQL: Final[LiteralString] = _PAST + _STANDING
 PRESENT_SQL: Final[LiteralString] = _PRESENT + _STANDING
@@ -204,7 +212,8 @@ with later as (
         when due >= $1::date then 'not_due' when due >= $1::date - 30 then 'to_30'
         when due >= $1::date - 60 then 'to_60' when due >= $1::date - 90 then 'to_90'
         when due >= $1::date - 180 then 'to_180' else 'over_180' end as place,
-        min(due) filter (where side = 'charge' and not barred) over (partition by account_id) as nearest
+        min(due) filter (where side = 'charge' and not barred and due > $1::date) over (partition by account_id)
+            as nearest
     from by_day
 )
 select account_id, sum(case side when 'charge' then amount else -amount end)::bigint as balance,
@@ -235,7 +244,7 @@ async def ageing_as_of(
     Set-based: it starts from what is open now and takes back what has changed since, so a recent day costs little.
     """
     rows = await conn.fetch(AGEING_SQL, as_of, known_on, book)
-    return {row["account_id"]: _sums(row, as_of) for row in rows}
+    return {row["account_id"]: _alone(row, as_of) for row in rows}
 
 
 # --- histories ------------------------------------------------------------------------------------------------------
@@ -390,38 +399,45 @@ async def account(conn: Connection, number: int) -> Row | None:
 
 def _standing(row: Row | None, on: date) -> Standing:
     assert row is not None  # noqa: S101  an aggregate has one row
-    sums = _sums(row, on)
     items = [_item(one) for one in row["shown"]]
+    looked_at = [_account(one) for one in row["accounts"] if one["balance"] is not None]
     return Standing(
-        position=sums.position,
-        due=sums.due,
-        barred=sums.barred,
-        ageing=sums.ageing,
+        position=ledger_rules.together(looked_at, row["to_pay_by"], on),
+        due=Money(sum(one.until for one in looked_at)),
+        ageing=_ageing(row),
         charges=tuple(item for item in items if item.side is Side.CHARGE),
         credits=tuple(item for item in items if item.side is Side.CREDIT),
         unlisted=row["items"] - len(items),
         accounts=tuple(
-            OwnAccount(one["account"], one["account_no"], one["book"], Money(one["balance"])) for one in row["accounts"]
+            OwnAccount(one["account"], one["account_no"], one["book"], Money(one["balance"] or 0))
+            for one in row["accounts"]
         ),
     )
 
 
-def _sums(row: Row, on: date) -> Standing:
-    position = ledger_rules.owed(
-        due=row["due"],
-        arrears=row["arrears"],
-        nearest=row["nearest"],
-        nearest_amount=row["nearest_amount"],
-        credit=row["credit"],
-        balance=row["balance"],
-        on=on,
+def _account(one: Mapping[str, Any]) -> ledger_rules.Standing:
+    return ledger_rules.Standing(
+        due=one["due"],
+        arrears=one["arrears"],
+        until=one["until"],
+        credit=one["credit"],
+        barred=one["barred"],
+        balance=one["balance"],
     )
-    return Standing(
-        position=position,
-        due=Money(row["due"] or row["nearest_amount"]),
-        barred=Money(row["barred"]),
-        ageing=Ageing(**{name: Money(row[name]) for name in BUCKETS}),
-    )
+
+
+def _alone(row: Row, on: date) -> Standing:
+    """One account of everybody's."""
+    if row["due"] > row["credit"] or row["nearest"] is None:
+        by, until = (on if row["due"] else None), row["due"]
+    else:
+        by, until = row["nearest"], row["due"] + row["nearest_amount"]
+    position = ledger_rules.together([_account({**row, "until": until})], by, on)
+    return Standing(position, Money(until), _ageing(row))
+
+
+def _ageing(row: Row) -> Ageing:
+    return Ageing(**{name: Money(row[name]) for name in BUCKETS})
 
 
 def _item(item: Mapping[str, Any]) -> Item:

@@ -37,7 +37,6 @@ async def test_a_customer_sees_where_the_amounts_come_from(site: Site, office: O
         )
         other = await Book.opened(conn, "4712")
         (foreign,) = await other.post(other.charge(99900, NOV, title="Cudzy czynsz"))
-        (draft,) = await other.post(other.charge(1, NOV)) and [0]
     customer = await office.visitor(Role.CUSTOMER, book.customer)
     why = await customer.get("/balance/why")
     text = plain(why)
@@ -48,7 +47,7 @@ async def test_a_customer_sees_where_the_amounts_come_from(site: Site, office: O
     assert "Płatne później" in text
     assert "Cudzy" not in text
     opened = plain(await customer.get("/balance/why?open=2026"))
-    assert "Październik" in opened
+    assert "październik" in opened.casefold()
     entries = plain(await customer.get("/balance/why?open=2026-10"))
     assert "odejmujemy: Wpłata" in entries
     entry = plain(await customer.get(f"/balance/entries/{first}"))
@@ -58,7 +57,6 @@ async def test_a_customer_sees_where_the_amounts_come_from(site: Site, office: O
     assert "Na co poszła ta wpłata" in went
     assert "art. 451 § 3" in went or "wpłata przed terminem" in went
     assert (await customer.get(f"/balance/entries/{foreign}")).status == 404
-    assert draft == 0
 
 
 async def test_the_past_and_the_statement_of_a_customer(site: Site, office: Office) -> None:

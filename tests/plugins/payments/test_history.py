@@ -36,7 +36,7 @@ def figures(standing: Standing) -> dict[int, tuple[int, bool]]:
 
 
 def sums(standing: Standing) -> tuple[Any, ...]:
-    return standing.position, standing.due, standing.barred, standing.ageing
+    return standing.position, standing.due, standing.ageing
 
 
 # --- as of a day ----------------------------------------------------------------------------------------------------
@@ -105,12 +105,12 @@ async def test_a_consumers_barred_charge_stands_apart_from_the_day_it_is_barred(
         async with acting(site) as conn:
             own = await store.standing_as_of(conn, Whose(book.customer), day)
             everybody = (await store.ageing_as_of(conn, day))[book.account]
-        assert (own.barred, own.position.arrears) == (Money(barred), Money(arrears)), day
+        assert (own.position.barred, own.position.arrears) == (Money(barred), Money(arrears)), day
         assert sums(own) == sums(everybody)
         assert own.position.balance == Money(7000 if day < NOV else 10000)
     async with acting(site) as conn:
         await conn.execute("update kernel.customer set consumer = false where id = $1", book.customer)
-        assert (await store.standing_as_of(conn, Whose(book.customer), TODAY)).barred == Money(0)
+        assert (await store.standing_as_of(conn, Whose(book.customer), TODAY)).position.barred == Money(0)
 
 
 async def test_another_customers_account_is_nobodys(site: Site) -> None:

@@ -68,7 +68,7 @@ async def books(conn: Connection) -> list[tuple[int, str]]:
 BEGIN_SQL: Final[LiteralString] = """
 insert into payments.interest_issuing (book, as_of, pay_days, at_least, customer_kind, accounts)
 select $1, $2, $3, $4, $5, count(*) from payments.account a join kernel.customer c on c.id = a.customer
-where a.book = $1 and ($5 = '' or c.kind = $5)
+where a.book = $1 and a.closed_on is null and ($5 = '' or c.kind = $5)
 returning id
 """
 
@@ -154,7 +154,7 @@ from payments.interest_issuing where id = $1 and state = $2 for update
 """
 NEXT_SQL: Final[LiteralString] = """
 select a.id from payments.account a join kernel.customer c on c.id = a.customer
-where a.book = $1 and a.id > $2 and ($3 = '' or c.kind = $3)
+where a.book = $1 and a.id > $2 and a.closed_on is null and ($3 = '' or c.kind = $3)
 order by a.id limit $4
 """
 ADVANCE_SQL: Final[LiteralString] = """
@@ -166,8 +166,9 @@ select account_id, $1, charges, amount
 from unnest($2::bigint[], $3::integer[], $4::bigint[]) f (account_id, charges, amount)
 """
 TO_NOTE_SQL: Final[LiteralString] = """
-select account_id from payments.interest_issuing_account
-where issuing = $1 and account_id > $2 and note is null order by account_id limit $3
+select x.account_id from payments.interest_issuing_account x join payments.account a on a.id = x.account_id
+where x.issuing = $1 and x.account_id > $2 and x.note is null and a.closed_on is null
+order by x.account_id limit $3
 """
 NOTED_SQL: Final[LiteralString] = """
 update payments.interest_issuing_account x set note = n.note

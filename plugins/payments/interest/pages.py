@@ -200,7 +200,7 @@ def creditor_of(site: Site, note: notes.Note) -> notes.Creditor:
         name=note.payee_name or own.payee_name or whose.payee_name,
         address=tuple(line for line in address if line),
         nip=own.payee_nip or whose.nip,
-        account_no=note.payee_account or own.account_no,
+        account_no=note.payee_account,
         transfer_title=note.note_no,
     )
 

@@ -89,8 +89,10 @@ def _first_arisen(
 def _debt(
     charge: Posting, known: Sequence[Posting], allocations: Sequence[Allocation], by_id: Mapping[int, Posting]
 ) -> Debt:
-    paid = [Part(one.amount, by_id[one.credit].place) for one in allocations if one.charge == charge.id]
-    open_part = charge.amount - sum(part.amount for part in paid)
+    met = [one for one in allocations if one.charge == charge.id]
+    # what a correction took away was never owed
+    paid = [Part(one.amount, by_id[one.credit].place) for one in met if one.rule not in ("correction", "reversal")]
+    open_part = charge.amount - sum(one.amount for one in met)
     return Debt(
         charge.kind,
         charge.place,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, timedelta
 from decimal import Decimal
 from types import MappingProxyType
 from typing import Any, Final, LiteralString
@@ -13,6 +13,7 @@ from kernel import Connection, Money, Row, Site, Text, _
 from plugins.payments.interest.model import (
     NOTHING,
     POINT,
+    REGIMES,
     Claim,
     Debt,
     InterestRegime,
@@ -61,6 +62,39 @@ def read_tables(value: Mapping[str, Mapping[str, Any]] | None) -> dict[str, Rate
         )
         for kind, rows in (value or {}).items()
     }
+
+
+RATES_IN_USE_SQL: Final[LiteralString] = """
+select payments.interest_tables() as tables, array(select distinct b.interest_regime from payments.book b) as regimes
+"""
+STALE_AFTER: Final = timedelta(days=90)
+"""The central bank decides every month: a newest rate older than this needs a look."""
+
+
+@dataclass(frozen=True, slots=True)
+class RatesInUse:
+    """All dated rates by kind, and the regimes that books name."""
+
+    tables: Mapping[str, RateTable]
+    regimes: frozenset[str]
+
+
+async def rates_in_use(conn: Connection) -> RatesInUse:
+    """All dated rates, and which regimes books use; one statement."""
+    row = await conn.fetchrow(RATES_IN_USE_SQL)
+    assert row is not None  # noqa: S101  it has no table to be empty
+    return RatesInUse(read_tables(row["tables"]), frozenset(row["regimes"]))
+
+
+def stale(known: RatesInUse, today: date, foreign: Regimes = BUNDLED) -> dict[str, date | None]:
+    """Kinds of rates that books use and whose newest row is too old: kind → that row's day, None without any row."""
+    used = {**foreign, **REGIMES}
+    kinds = {used[name].rates_kind for name in known.regimes if name in used} - {None}
+    newest = {
+        kind: table.rates[-1].valid_from if (table := known.tables.get(kind)) and table.rates else None
+        for kind in sorted(str(kind) for kind in kinds)
+    }
+    return {kind: day for kind, day in newest.items() if day is None or day < today - STALE_AFTER}
 
 
 CLAIMS_SQL: Final[LiteralString] = """

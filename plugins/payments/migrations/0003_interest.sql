@@ -150,6 +150,7 @@ create table payments.interest_note (
     unique (account_id, book, year, number)
 );
 create index interest_note_newest on payments.interest_note (id desc);
+create index interest_note_by_no on payments.interest_note (note_no);
 create index interest_note_of_account on payments.interest_note (account_id, id desc);
 
 create table payments.interest_note_line (
@@ -170,6 +171,8 @@ create table payments.interest_note_line (
     foreign key (account_id, entry) references payments.entry (account_id, id)
 );
 create index interest_note_line_charge on payments.interest_note_line (account_id, charge);
+-- Whether a rate was used by a note.
+create index interest_note_line_days on payments.interest_note_line (last_day, first_day);
 
 -- --- what bears interest ----------------------------------------------------------------------------------------------
 
@@ -257,6 +260,32 @@ $$
             where r.account_id = i.account_id and r.reverses = i.id and r.state = 'approved')
     ) n
     where e.account_id = of_account and e.id = of_charge and e.side = 'charge' and e.state = 'approved'
+$$;
+
+-- All that a page about interest shows of some accounts: the rates, what bears interest to a day, what is due by then
+-- (without what is time-barred), and the newest notes.
+create function payments.interest_page(accounts bigint[], as_of date, most integer)
+    returns table (tables jsonb, debts jsonb, due bigint, credit bigint, notes jsonb)
+    language sql stable set search_path = pg_catalog, pg_temp as
+$$
+    select payments.interest_tables(), (
+        select coalesce(jsonb_agg(to_jsonb(d) order by d.effective_due_on, d.charge), '[]')
+        from payments.interest_candidates(accounts, as_of, most) c
+        cross join lateral payments.interest_debt(c.account_id, c.charge) d
+    ), o.due, o.credit, (
+        select coalesce(jsonb_agg(to_jsonb(n) order by n.id desc), '[]')
+        from (
+            select n.id, n.note_no, n.issued_on, n.as_of, n.due_on, n.total from payments.interest_note n
+            where n.account_id = any (accounts) order by n.id desc limit 20
+        ) n
+    )
+    from (
+        select coalesce(sum(e.open_amount) filter (where e.side = 'charge' and e.effective_due_on <= as_of
+                   and not (c.consumer and e.time_barred_on <= as_of)), 0)::bigint as due,
+               coalesce(sum(e.open_amount) filter (where e.side = 'credit'), 0)::bigint as credit
+        from payments.entry e join payments.account a on a.id = e.account_id join kernel.customer c on c.id = a.customer
+        where e.account_id = any (accounts) and e.open_amount > 0
+    ) o
 $$;
 
 -- --- issuing -----------------------------------------------------------------------------------------------------------

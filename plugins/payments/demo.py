@@ -13,6 +13,7 @@ from typing import Final
 
 from kernel import Connection, DemoLogin, DemoPlan, Money, Site
 from plugins.payments import store
+from plugins.payments.books import store as books
 from plugins.payments.face import Side
 from plugins.payments.store import Draft, Key
 
@@ -35,7 +36,8 @@ MONTHS: Final = (
     "listopad",
     "grudzień",
 )
-SETTINGS: Final = {"account_no": "29101010100012345600004711", "title": "Opłaty {customer_no}"}
+SETTINGS: Final = {"title": "Opłaty {customer_no}"}
+ACCOUNT_NO: Final = "29101010100012345600004711"
 """A bank account number of nobody, with a right remainder."""
 
 HABITS: Final = ("on_time", "late", "in_arrears", "ahead", "overpays")
@@ -135,6 +137,7 @@ class Household:
 async def fill(site: Site, conn: Connection, plan: DemoPlan) -> Sequence[DemoLogin]:
     """Charge and pay for every customer of the plan; the customers worth looking at."""
     await store.first_settings(conn, SETTINGS)
+    await books.set_first_payee(conn, ACCOUNT_NO, site.clock.now())
     draw, today = Random(plan.seed), site.clock.today()  # noqa: S311  a demonstration, not a secret
     customers = await store.first_customers(conn, plan.customers)
     accounts = await store.open_accounts(conn, customers, today)

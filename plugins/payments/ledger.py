@@ -118,11 +118,11 @@ def _payees(site: Site, row: Row, on: date) -> list[Payee]:
     own = cast(Settings, settings_of(site, "payments"))
     paid_to: dict[tuple[str, str], list[Standing]] = {}
     for account in row["accounts"]:
-        key = (account["payee_account"] or own.account_no, account["payee_name"])
+        key = (account["payee_account"], account["payee_name"])
         paid_to.setdefault(key, []).append(_standing(account))
     return [
         _payee(site, own, row["customer_no"], key, model.together(accounts, row["to_pay_by"], on))
-        for key, accounts in (paid_to or {(own.account_no, ""): []}).items()
+        for key, accounts in (paid_to or {(row["main_account"], ""): []}).items()
     ]
 
 

@@ -1,4 +1,7 @@
-"""What an organisation decides about payments: whom its customers pay, on which account, under which title."""
+"""What an organisation decides about payments: whom its customers pay, under which title, and who approves.
+
+The bank account is no setting: it belongs to a book, and its change takes two people and a day
+(``plugins/payments/books``)."""
 
 from __future__ import annotations
 
@@ -40,18 +43,18 @@ def check_title(value: str) -> str:
 
 
 class Settings(BaseModel):
-    """Whom customers pay. An empty name, address or NIP is the organisation's own."""
+    """Whom customers pay, and who approves. An empty name, address or NIP is the organisation's own."""
 
     payee_name: Line = Field("", title="Payee's name", description="Empty: the organisation's full name.")
     payee_street: Line = Field("", title="Payee's street and number", description="Empty: the organisation's.")
     payee_city: Line = Field("", title="Payee's postal code and town", description="Empty: the organisation's.")
     payee_nip: Nip = Field("", title="Payee's NIP", description="Empty: the organisation's.")
-    account_no: Annotated[str, AfterValidator(check_nrb)] = Field(
-        "", title="Bank account number", description="26 digits. Payment orders and codes are made for it."
-    )
     title: Annotated[Line, AfterValidator(check_title)] = Field(
         "Opłaty {customer_no}",
         min_length=1,
         title="Title of transfers",
         description="{customer_no} becomes the customer's number.",
+    )
+    approver_differs: bool = Field(
+        False, title="Second person approves", description="Whoever entered an entry cannot approve it."
     )

@@ -640,12 +640,13 @@ async def parts(conn: Connection, key: Key) -> Sequence[Row]:
 
 POSITION_SQL: Final[LiteralString] = """
 select c.customer_no, c.name, o.accounts, o.to_pay_by, coalesce(i.charges, '[]') as charges,
-       coalesce(l.entries, '[]') as entries, d.drafts
+       coalesce(l.entries, '[]') as entries, d.drafts, x.main_account
 from kernel.customer c
+left join (select payee_account as main_account from payments.book where code = 'main') x on true
 cross join lateral (
     with mine as (
-        select a.id, a.account_no, a.book, coalesce(a.virtual_account, b.payee_account) as payee_account, b.payee_name,
-               k.balance
+        select a.id, a.account_no, a.book, coalesce(a.virtual_account, nullif(b.payee_account, ''), x.main_account)
+                   as payee_account, b.payee_name, k.balance
         from payments.account a join payments.book b on b.id = a.book
         join payments.account_balance k on k.account_id = a.id
         where a.customer = c.id and ($5::bigint is null or a.id = $5)

@@ -30,6 +30,7 @@ from plugins.importers import store as imports
 from plugins.importers.profile import read_profile
 from plugins.payments import Side
 from plugins.payments import store as ledger
+from plugins.payments.books import store as payees
 from plugins.payments.store import Draft
 from tests.architecture.furnishings import books, charging, desk, explain, interest, suspense
 
@@ -155,10 +156,7 @@ async def _furnish(office: Office, history: int) -> Furnished:
         await conn.execute("update kernel.pgqueuer set status = 'failed', attempts = 5 where id = $1", job)
         there |= {"token": [token], "job": [str(job)]}
         if site.registry.plugin("payments"):
-            await conn.execute(
-                "insert into kernel.setting (plugin, value) values ('payments', $1) on conflict do nothing",
-                {"account_no": ACCOUNT_NO},
-            )
+            await payees.set_first_payee(conn, ACCOUNT_NO, site.clock.now())
             there["entry"] = [str(number) for number in await _entries(site, conn, own, history)]
             others["entry"] = [str(number) for number in await _entries(site, conn, foreign, 1)]
             accounts = await ledger.open_accounts(conn, [own, foreign], site.clock.today())

@@ -68,7 +68,7 @@ MORE = (
     Place("admin", "/admin/customers/999999", 404),
     Place("admin", "/admin/customers/add", 422, (("customer_no", ""),)),
     Place("admin", "/admin/payments/new", 422, (("customer_no", "1"), ("amount", "1 234,567"))),
-    Place("superadmin", "/admin/settings/payments", 422, (("account_no", "12 3456"),)),
+    Place("superadmin", "/admin/settings/payments", 422, (("payee_nip", "12 3456"),)),
 )
 
 

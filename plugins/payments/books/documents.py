@@ -35,7 +35,8 @@ class Sender(Protocol):
 
 
 def payee_letter(change: PayeeChange, organisation: Sender, counts_from: str, made: datetime) -> bytes:
-    """The letter that goes by post to the organisation's own address when there is no second superadministrator."""
+    """The letter about a change. It goes by post to the organisation's own address when there is no second
+    superadministrator."""
     title = _("Change of the bank account that customers pay to")
     pdf = documents.new_document(str(title), made, author=organisation.payee_name)
     pdf.add_page()
@@ -43,20 +44,19 @@ def payee_letter(change: PayeeChange, organisation: Sender, counts_from: str, ma
         pdf, 24.0, "\n".join(filter(None, (organisation.payee_name, organisation.street, organisation.city)))
     )
     y = _heading(pdf, y + 24.0, str(title), size=15)
-    y = _paragraph(
-        pdf,
-        y + 4.0,
-        str(
-            _(
-                "On {day} {name} asked in the electronic customer office to change the bank account to which the "
-                "customers of the book «{book}» pay. No second superadministrator confirmed it, so this letter goes to "
-                "the address of the organisation.",
-                day=made.date(),
-                name=change.asked_by,
-                book=change.book_name,
-            )
-        ),
+    said = _(
+        "On {day} {name} asked in the electronic customer office to change the bank account to which the customers of "
+        "the book «{book}» pay.",
+        day=made.date(),
+        name=change.asked_by,
+        book=change.book_name,
     )
+    y = _paragraph(pdf, y + 4.0, str(said))
+    if change.alone:
+        alone = _(
+            "There is no second superadministrator to confirm it, so this letter goes to the organisation's address."
+        )
+        y = _paragraph(pdf, y + 2.0, str(alone))
     y = _facts(
         pdf,
         y + 5.0,

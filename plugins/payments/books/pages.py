@@ -401,10 +401,8 @@ async def confirm(request: Request, form: PasswordForm) -> web.Response:
 
 
 async def letter(request: Request) -> Pdf:
-    """The letter to the organisation's own address that a change without a second superadministrator needs."""
+    """The letter about a change, to the organisation's own address: needed where nobody else can confirm it."""
     found = await _change(request)
-    if not found.alone:
-        raise not_found()
     midnight = datetime.combine(found.asked_at.date(), time(), UTC)
     content = await documents.render(
         papers.payee_letter, found, organisation(request[SITE]), _moment(request, found.effective_at), midnight

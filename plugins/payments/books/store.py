@@ -236,6 +236,19 @@ async def ask_payee_change(
     return row["change"], row["is_applied"]
 
 
+FIRST_PAYEE_SQL: Final[LiteralString] = """
+select b.id from payments.book b, payments.ask_payee_change(b.id, $1, '', $2)
+where b.code = 'main' and b.payee_account = '' and b.virtual_prefix = '' and b.last_journal_no = 0
+"""
+
+
+async def set_first_payee(conn: Connection, account_no: str, at: datetime) -> None:
+    """Set the bank account (26 digits) of the book «main» where an organisation begins, audited; else leave it."""
+    book = await conn.fetchval(FIRST_PAYEE_SQL, account_no, at)
+    if book is not None:
+        await audit(conn, "payments.payee_set", subject=f"book {book}", book=book, account=account_no)
+
+
 async def confirm_payee_change(conn: Connection, change: PayeeChange, at: datetime) -> datetime:
     """Confirm what somebody else asked for, audited; the instant from which it counts. Raises Refused."""
     with refusals():

@@ -6,12 +6,14 @@ from datetime import date
 
 import pytest
 from pydantic import ValidationError
+from pydantic_core import PydanticCustomError
 
 from kernel import Money, Site
 from kernel.settings import OrganisationSettings, load, save
 from plugins.payments import Payee
+from plugins.payments.books import store as books
 from plugins.payments.ledger import KeptLedger
-from plugins.payments.settings import Settings
+from plugins.payments.settings import Settings, check_nrb
 from tests.plugins.payments.ledger import TODAY, Book, acting
 
 pytestmark = pytest.mark.ebok(plugins=["payments"])
@@ -48,25 +50,25 @@ async def test_first_values_of_the_operator_reach_the_payee(site: Site) -> None:
     site.defaults = {
         "kernel": ORGANISATION,
         "payments": {
-            "account_no": f"PL {NRB[:2]} {NRB[2:]}",
             "payee_name": "Zarządca",
             "title": "Czynsz {customer_no}",
         },
     }
     own = await payee(site)
-    assert (own.name, own.account_no, own.title) == ("Zarządca", NRB, "Czynsz 4711")
+    assert (own.name, own.title) == ("Zarządca", "Czynsz 4711")
 
 
 async def test_what_was_saved_comes_before_first_values(site: Site) -> None:
-    site.defaults = {"payments": {"account_no": NRB, "payee_name": "Zarządca"}}
+    site.defaults = {"payments": {"payee_name": "Zarządca"}}
     async with acting(site) as conn:
         await save(site, conn, "kernel", OrganisationSettings.model_validate(ORGANISATION))
         await save(
             site,
             conn,
             "payments",
-            Settings.model_validate({"payee_name": "SM Inna", "payee_street": "Polna 2", "account_no": NRB}),
+            Settings.model_validate({"payee_name": "SM Inna", "payee_street": "Polna 2"}),
         )
+        await books.set_first_payee(conn, NRB, site.clock.now())
         book = await Book.opened(conn)
         await book.post(book.charge(51240, date(2026, 12, 10)))
     own = await payee(site)
@@ -78,17 +80,27 @@ async def test_what_was_saved_comes_before_first_values(site: Site) -> None:
     "written", [NRB, f"PL{NRB}", "pl 29 1010 1010 0012 3456 0000 4711", "29-1010 10100012345600004711"]
 )
 def test_an_account_number_is_kept_as_26_digits(written: str) -> None:
-    assert Settings.model_validate({"account_no": written}).account_no == NRB
+    assert check_nrb(written) == NRB
+
+
+@pytest.mark.parametrize(
+    ("written", "message"),
+    [
+        (NRB[:-1], "26 digits"),
+        (NRB[:-1] + "²", "26 digits"),
+        ("DE" + NRB, "26 digits"),
+        (NRB[:-1] + "2", "do not fit"),
+        (NRB[:-2] + "17", "do not fit"),
+    ],
+)
+def test_what_is_no_account_number(written: str, message: str) -> None:
+    with pytest.raises(PydanticCustomError, match=message):
+        check_nrb(written)
 
 
 @pytest.mark.parametrize(
     ("field", "value", "message"),
     [
-        ("account_no", NRB[:-1], "26 digits"),
-        ("account_no", NRB[:-1] + "²", "26 digits"),
-        ("account_no", "DE" + NRB, "26 digits"),
-        ("account_no", NRB[:-1] + "2", "do not fit"),
-        ("account_no", NRB[:-2] + "17", "do not fit"),
         ("payee_nip", "123-456-32-19", "last digit"),
         ("payee_nip", "12345", "ten digits"),
         ("title", "", "at least 1"),

@@ -11,6 +11,7 @@ import zxingcpp
 from kernel import Role
 from kernel.settings import save
 from kernel.testing import Office, Visitor
+from plugins.payments.books import store as books
 from plugins.payments.settings import Settings
 from tests.plugins.payments.ledger import Book, acting
 
@@ -28,9 +29,10 @@ async def code_of(visitor: Visitor) -> list[str]:
 
 async def test_the_order_follows_the_ledger(office: Office) -> None:
     office.site.clock.move_to(datetime(2026, 11, 24, 12, tzinfo=UTC))
-    payee = Settings.model_validate({"account_no": NRB, "payee_name": "SM Przykład", "payee_nip": "123-456-32-18"})
+    payee = Settings.model_validate({"payee_name": "SM Przykład", "payee_nip": "123-456-32-18"})
     async with acting(office.site) as conn:
         await save(office.site, conn, "payments", payee)
+        await books.set_first_payee(conn, NRB, office.site.clock.now())
         book = await Book.opened(conn)
         await book.post(book.charge(3762, date(2026, 11, 20)))
     visitor = await office.visitor(Role.CUSTOMER, book.customer)

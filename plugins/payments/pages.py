@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from datetime import date
+from datetime import date, datetime
 from typing import Annotated, Any, Final, Literal, LiteralString
 
 from aiohttp import web
-from pydantic import AfterValidator, BaseModel, SecretStr, StringConstraints, ValidationError
+from pydantic import AfterValidator, BaseModel, SecretStr, ValidationError
 
 from kernel import (
     ACTOR,
     CONN,
+    FORM,
     SITE,
     Badge,
     Card,
@@ -23,7 +24,6 @@ from kernel import (
     ListQuery,
     Money,
     PolishDate,
-    PositiveMoney,
     QueueItem,
     Refused,
     Request,
@@ -38,15 +38,18 @@ from kernel import (
     listed,
     ngettext,
     not_found,
-    one_line,
     redirect,
     tell_superadmins,
     url,
 )
 from plugins.payments import store
-from plugins.payments.face import Side
-from plugins.payments.ledger import KeptLedger
-from plugins.payments.model import CHANNELS, FIRST_YEAR, KINDS, LAST_YEAR, RULES, STATES, STATUSES, status_of
+from plugins.payments.desk import store as desk
+from plugins.payments.desk.fields import MOST_CHARGES, Amount, BesideCharges, BookDay, Id, Number, Reason, within_ledger
+from plugins.payments.desk.model import check_wish
+from plugins.payments.desk.moving import MOVABLE, two_people
+from plugins.payments.desk.pages import SIDES, may_transfer
+from plugins.payments.face import Side, Status
+from plugins.payments.model import CHANNELS, KINDS, RULES, STATES, STATUSES, owed, status_of
 from plugins.payments.store import Draft, Entry
 
 MOST_AT_ONCE: Final = 10_000
@@ -56,25 +59,44 @@ MOST_AT_ONCE: Final = 10_000
 
 _SELECT: Final[LiteralString] = """
 select e.id, e.account_id, e.counted_on, e.side, e.kind, e.state, e.amount, e.title, e.document_no, e.journal_no,
-       c.id as customer, c.customer_no, c.name
+       e.period, c.id as customer, c.customer_no, c.name, a.account_no, b.code as book,
+       case e.side when 'charge' then e.amount end as charged, case e.side when 'credit' then e.amount end as paid,
+       coalesce(u.login, e.created_by) as created_by
 from payments.entry e
 join payments.account a on a.id = e.account_id
-join kernel.customer c on c.id = a.customer"""
+join payments.book b on b.id = a.book
+join kernel.customer c on c.id = a.customer
+left join kernel.users u on u.id = case when e.created_by ~ '^[0-9]{1,18}$' then e.created_by::bigint end"""
 
 _DRAFTS_SELECT: Final[LiteralString] = """
 select e.id, e.account_id, e.counted_on, e.side, e.kind, e.state, e.amount, e.title, e.document_no, e.journal_no,
-       c.id as customer, c.customer_no, c.name
+       e.period, c.id as customer, c.customer_no, c.name, a.account_no, b.code as book,
+       case e.side when 'charge' then e.amount end as charged, case e.side when 'credit' then e.amount end as paid,
+       coalesce(u.login, e.created_by) as created_by
 from payments.entry e
 join payments.account a on a.id = e.account_id
+join payments.book b on b.id = a.book
 join kernel.customer c on c.id = a.customer
+left join kernel.users u on u.id = case when e.created_by ~ '^[0-9]{1,18}$' then e.created_by::bigint end
 where e.state = 'draft'"""
 
 _FILTERS: Final = (
     Filter("state", _("State"), "state = {0}", options=tuple(STATES.items())),
+    Filter("side", _("Side"), "side = {0}", options=SIDES),
+    Filter("kind", _("Kind"), "kind = {0}", options=tuple(KINDS.items())),
+    Filter("book", _("Book"), "book = {0}"),
     Filter("customer", _("Customer no."), "customer_no = {0}"),
+    Filter("account", _("Account no."), "account_no = {0}"),
     Filter("since", _("Day from"), "counted_on >= {0}", kind="date"),
     Filter("until", _("Day to"), "counted_on <= {0}", kind="date"),
+    Filter("period", _("Period"), "period = {0}"),
     Filter("amount", _("Amount"), "amount = {0}"),
+    Filter("created_by", _("Entered by (login)"), "created_by = {0}"),
+    Filter(
+        "batch",
+        _("List of charges"),
+        "id in (select l.entry from payments.charge_batch_line l where l.batch = {0})",
+    ),
 )
 
 
@@ -92,7 +114,8 @@ _COLUMNS: Final = (
     Column("name", _("Customer")),
     Column("kind", _("Kind"), show=_kind),
     Column("title", _("Title")),
-    Column("amount", _("Amount"), "money", total=True),
+    Column("charged", _("Charged"), "money", total=True),
+    Column("paid", _("Paid"), "money", total=True),
     Column("state", _("State"), "badge", badges=_STATE_BADGES),
 )
 
@@ -114,43 +137,63 @@ class EntryQuery(ListQuery):
     """What the list's address may say."""
 
     state: Literal["", "draft", "approved", "voided"] = ""
+    side: Literal["", "charge", "credit"] = ""
+    kind: str = ""
+    book: str = ""
     customer: str = ""
+    account: str = ""
     since: PolishDate | None = None
     until: PolishDate | None = None
+    period: str = ""
     amount: Money | None = None
+    created_by: str = ""
+    batch: Id | None = None
 
 
 async def entries(request: Request, query: EntryQuery) -> Mapping[str, Any] | web.StreamResponse:
     """Entries, the newest first; drafts can be approved where they are listed."""
-    waiting = await store.waiting(request[CONN])
+    waiting, books = await desk.frame(request[CONN])
+    listing = DRAFTS if query.state == "draft" else ENTRIES
     return await listed(
         request,
-        DRAFTS if query.state == "draft" else ENTRIES,
+        replace(listing, filters=_filters_with(books)),
         query,
-        extra={"waiting": waiting["payments"] + waiting["charges"], "state": query.state, "query": _kept(request)},
+        extra={"waiting": waiting, "state": query.state, "query": _kept(request)},
+    )
+
+
+def _filters_with(books: Sequence[tuple[str, str]]) -> tuple[Filter, ...]:
+    """The filters, that of the book as a choice; left out where there is one book."""
+    chosen = tuple((code, Text(name)) for code, name in books)
+    return tuple(
+        replace(one, options=chosen) if one.name == "book" else one
+        for one in _FILTERS
+        if one.name != "book" or len(books) > 1
     )
 
 
 def _kept(request: Request) -> dict[str, str]:
-    """The filters of the address, for the form that approves everything they match."""
+    """The filters of the address, for the page that approves everything they match."""
     names = {one.name for one in _FILTERS}
     return {name: value for name, value in request.query.items() if name in names and value}
 
 
 class Chosen(BaseModel):
-    """Entries chosen in the list, or ``every`` draft that its filters match."""
+    """Entries chosen in the list."""
 
-    ids: list[int] = []
-    every: bool = False
+    ids: list[Id] = []
 
 
 async def approve_many(request: Request, chosen: Chosen) -> web.Response:
     """Approve the chosen drafts; those that somebody else approved meanwhile are left alone."""
-    conn = request[CONN]
-    keys = await _every_draft(request) if chosen.every else await store.keys_of(conn, chosen.ids)
+    keys = await store.keys_of(request[CONN], chosen.ids)
     if not keys:
         raise Refused(_("Choose at least one entry to approve."))
-    approved = await store.approve(conn, keys, _today(request))
+    return await _approved(request, keys)
+
+
+async def _approved(request: Request, keys: Sequence[store.Key]) -> web.Response:
+    approved = await desk.approve(request[CONN], keys, _today(request))
     return redirect(
         request,
         "payments.list",
@@ -159,79 +202,181 @@ async def approve_many(request: Request, chosen: Chosen) -> web.Response:
     )
 
 
-async def _every_draft(request: Request) -> list[store.Key]:
+async def confirm_approve(request: Request, query: EntryQuery) -> Mapping[str, Any]:
+    """What would be approved: how many drafts of each kind, and their sums."""
+    sums = await desk.matching(request[CONN], _wanted(request, query), MOST_AT_ONCE)
+    count = sum(len(one.keys) for one in sums)
+    return {
+        "sums": sums,
+        "count": count,
+        "charged": Money.total(one.amount for one in sums if one.side == "charge"),
+        "paid": Money.total(one.amount for one in sums if one.side == "credit"),
+        "kinds": KINDS,
+        "query": _kept(request),
+        "filters": [(one.label, _worded(one, query)) for one in _FILTERS if getattr(query, one.name)],
+        "more": count >= MOST_AT_ONCE,
+        "others_only": two_people(request),
+    }
+
+
+def _worded(one: Filter, query: EntryQuery) -> object:
+    value = getattr(query, one.name)
+    return dict(one.options).get(value, value)
+
+
+class AllForm(BaseModel):
+    """What the page showed when somebody said yes: how many drafts, and their sums in grosze."""
+
+    count: int
+    charged: int
+    paid: int
+
+
+async def approve_all(request: Request, form: AllForm) -> web.Response:
+    """Approve every draft that the filters match, if they are still what the page showed."""
     try:
         query = EntryQuery.model_validate(_kept(request))
     except ValidationError:
         raise not_found() from None
-    return await store.drafts(
-        request[CONN],
-        customer_no=query.customer,
+    found = await desk.matching(request[CONN], _wanted(request, query), MOST_AT_ONCE)
+    if not found:
+        raise Refused(_("No draft matches any more."))
+    keys = [key for one in found for key in one.keys]
+    sums = {side: sum(one.amount.grosze for one in found if one.side == side) for side in ("charge", "credit")}
+    if (len(keys), sums["charge"], sums["credit"]) != (form.count, form.charged, form.paid):
+        raise Refused(_("The drafts have changed since you looked. Check the sums and approve again."))
+    return await _approved(request, keys)
+
+
+def _wanted(request: Request, query: EntryQuery) -> desk.Wanted:
+    """The filters, without the actor's own drafts where somebody else has to approve them."""
+    return desk.Wanted(
+        customer=query.customer,
+        account=query.account,
+        book=query.book,
+        side=query.side,
+        kind=query.kind,
         since=query.since,
         until=query.until,
         amount=query.amount,
-        limit=MOST_AT_ONCE,
+        period=query.period,
+        created_by=query.created_by,
+        batch=query.batch,
+        but_by=str(request[ACTOR].user) if two_people(request) else "",
     )
 
 
 # --- a new payment --------------------------------------------------------------------------------------------------
 
-_Number = Annotated[str, StringConstraints(strip_whitespace=True, max_length=80), AfterValidator(one_line)]
-_Reason = Annotated[str, StringConstraints(strip_whitespace=True, min_length=3, max_length=500)]
 Channel = Literal["transfer", "cash", "gateway", "direct_debit", "offset"]
+ENTERED: Final = tuple((kind, KINDS[kind]) for kind in MOVABLE)
 
 
 class NewQuery(BaseModel):
-    """For whom a payment is entered, when a customer's page leads here."""
+    """For whom a payment is entered, when a customer's or an account's page leads here."""
 
     customer: str = ""
+    account: Id | None = None
 
 
-class PaymentForm(BaseModel):
-    """A payment as it is typed. ``value_date`` is when it reached the account or the cash desk."""
+class PaymentForm(BesideCharges):
+    """A payment as it is typed, for an account or for a customer who has one.
 
-    customer_no: _Number
-    amount: PositiveMoney
-    value_date: PolishDate
-    paid_on: PolishDate | None = None
+    ``value_date`` is when it reached the bank account or the cash desk; beside charges stand their places in the order
+    that the payer wishes.
+    """
+
+    customer_no: Number = ""
+    account: Id | None = None
+    kind: Literal["payment", "offset", "benefit"] = "payment"
+    amount: Amount
+    value_date: BookDay
+    paid_on: BookDay | None = None
     title: Line = ""
+    document_no: Number = ""
     channel: Channel = "transfer"
 
 
 async def new(request: Request, query: NewQuery) -> Mapping[str, Any]:
     """The form of a new payment."""
-    return {"customer_no": query.customer, "day": _today(request), "channels": tuple(CHANNELS.items())}
+    conn, found = request[CONN], None
+    if query.account is not None:
+        found = await desk.account(conn, query.account, _today(request), MOST_CHARGES)
+        if found is None:
+            raise not_found()
+    number = request[FORM].values.get("customer_no", query.customer).strip()
+    own = [one for one in await desk.called(conn, number) if one.customer_no == number] if number and not found else []
+    return {
+        "account": found,
+        "choice": [(one.id, one.label) for one in own if not one.untouchable] if len(own) > 1 else [],
+        "customer_no": query.customer,
+        "day": _today(request),
+        "entered": ENTERED,
+        "channels": tuple(CHANNELS.items()),
+        "kinds": KINDS,
+        "statuses": STATUSES,
+    }
 
 
 async def add(request: Request, form: PaymentForm) -> web.Response:
     """Enter a payment as a draft, and show it for approval."""
     conn, today = request[CONN], _today(request)
-    customer = await find_customer(conn, form.customer_no)
     wrong = dict(_wrong_days(form, today))
-    if customer is None:
-        wrong["customer_no"] = _("There is no customer with this number")
-    elif customer.status == "closed":
-        wrong["customer_no"] = _("{name} is closed. Reopen the customer first.", name=customer.name)
-    if customer is None or wrong:
+    try:
+        account, customer = await _payee(request, form)
+    except Refused as refused:
+        raise Refused(errors={**wrong, **refused.errors}) if refused.errors else refused from None
+    if wrong:
         raise Refused(errors=wrong)
-    accounts = await store.open_accounts(conn, [customer.id], today)
+    wished: tuple[int, ...] = ()
+    if order := form.order():
+        found = await desk.account(conn, account, today, MOST_CHARGES)
+        wished = check_wish(found, order) if found else ()
     key = await store.enter(
         conn,
-        customer.id,
+        customer,
         Draft(
-            accounts[customer.id],
+            account,
             Side.CREDIT,
-            "payment",
+            form.kind,
             form.amount,
             value_date=form.value_date,
             paid_on=form.paid_on,
             title=form.title,
-            channel=form.channel,
+            document_no=form.document_no,
+            channel="offset" if form.kind == "offset" else form.channel,
+            designations=wished,
         ),
     )
     return redirect(
         request, "payments.entry", entry=key.entry, flash=_("The payment is entered. It counts once you approve it.")
     )
+
+
+async def _payee(request: Request, form: PaymentForm) -> tuple[int, int]:
+    """The account that a payment is for, and its customer. Raises Refused, with the reason at the field."""
+    conn, today = request[CONN], _today(request)
+    if not form.customer_no:
+        found = await desk.account(conn, form.account, today, 0) if form.account else None
+        if found is None:
+            raise Refused(_("Fill in this field"), field="customer_no")
+        if found.untouchable:
+            raise Refused(found.untouchable)
+        return found.id, found.customer
+    customer = await find_customer(conn, form.customer_no)
+    if customer is None:
+        raise Refused(_("There is no customer with this number"), field="customer_no")
+    if customer.status == "closed":
+        raise Refused(_("{name} is closed. Reopen the customer first.", name=customer.name), field="customer_no")
+    own = [one for one in await desk.called(conn, form.customer_no) if one.customer == customer.id]
+    fit = [one for one in own if not one.untouchable and form.account in (None, one.id)]
+    if own and not fit:
+        raise Refused(own[0].untouchable or _("This account belongs to another customer."), field="customer_no")
+    if len(fit) > 1:
+        raise Refused(_("This customer has several accounts. Choose one of them."), field="account")
+    if fit:
+        return fit[0].id, customer.id
+    return (await store.open_accounts(conn, [customer.id], today))[customer.id], customer.id
 
 
 def _wrong_days(form: PaymentForm, today: date) -> Iterator[tuple[str, Text]]:
@@ -249,13 +394,26 @@ def _wrong_days(form: PaymentForm, today: date) -> Iterator[tuple[str, Text]]:
 async def entry(request: Request) -> Mapping[str, Any]:
     """Everything about an entry, and what may be done to it."""
     found = await _found(request)
-    parts = await store.parts(request[CONN], found.key)
+    around = await desk.around(request[CONN], found.key)
+    may, counts = request[ACTOR].may, found.state == "approved" and found.reversed_by is None
+    takes = counts and found.side is Side.CREDIT and not around.is_mirror
     return {
         **_shown(request, found),
-        "parts": [part for part in parts if part["released_at"] is None],
-        "released": [part for part in parts if part["released_at"] is not None],
+        "around": around,
+        "parts": around.parts,
+        "released": around.released,
         "rules": RULES,
+        "statuses": STATUSES,
+        "explanation": _explanation(request, found),
+        "may_allocate": takes and found.kind not in ("reversal", "correction") and may("payments.allocate"),
+        "may_move": takes and found.kind in MOVABLE and may_transfer(request),
     }
+
+
+def _explanation(request: Request, found: Entry) -> str:
+    """Where the entry's figures are explained, if that part of the ledger is there."""
+    name = "payments.explain_entry"
+    return url(request, name, entry=found.id) if name in request.app.router and found.state == "approved" else ""
 
 
 def _shown(request: Request, found: Entry) -> dict[str, Any]:
@@ -288,7 +446,7 @@ def _shown(request: Request, found: Entry) -> dict[str, Any]:
 async def approve_one(request: Request) -> web.Response:
     """Approve the entry that the page shows."""
     found = await _found(request)
-    approved = await store.approve(request[CONN], [found.key], _today(request))
+    approved = await desk.approve(request[CONN], [found.key], _today(request))
     flash = _("Approved") if approved else _("This entry was approved already.")
     return redirect(request, "payments.entry", entry=found.id, flash=flash)
 
@@ -296,12 +454,12 @@ async def approve_one(request: Request) -> web.Response:
 class EditForm(BaseModel):
     """A draft, typed anew. ``day`` is the value date of a credit, the day of issue of a charge."""
 
-    amount: PositiveMoney
-    day: PolishDate
-    due_on: PolishDate | None = None
-    paid_on: PolishDate | None = None
+    amount: Amount
+    day: BookDay
+    due_on: BookDay | None = None
+    paid_on: BookDay | None = None
     title: Line = ""
-    document_no: _Number = ""
+    document_no: Number = ""
     channel: Literal["", "transfer", "cash", "gateway", "direct_debit", "offset"] = ""
 
 
@@ -315,11 +473,12 @@ async def save(request: Request, form: EditForm) -> web.Response:
     """Write a draft anew."""
     found = await _draft(request)
     is_credit = found.side is Side.CREDIT
-    if not is_credit and found.kind != "reversal":
-        if form.due_on is None:
-            raise Refused(_("Enter a date"), field="due_on")
-        if not FIRST_YEAR <= form.due_on.year <= LAST_YEAR:
-            raise Refused(store.REFUSALS["holidays_unknown"], field="due_on")
+    if await desk.counterparts(request[CONN], [found.key]):
+        raise Refused(_("This is half of a transfer. Delete it, which deletes both halves, and enter it again."))
+    if is_credit and form.day > _today(request):
+        raise Refused(_("This day has not come yet"), field="day")
+    if not is_credit and found.kind != "reversal" and form.due_on is None:
+        raise Refused(_("Enter a date"), field="due_on")
     changed = Draft(
         found.account_id,
         found.side,
@@ -354,25 +513,28 @@ async def confirm_delete(request: Request) -> Mapping[str, Any]:
 
 async def delete(request: Request) -> web.Response:
     """Delete a draft."""
-    found = await _draft(request)
-    if not await store.delete_drafts(request[CONN], [found.key]):
+    conn, found = request[CONN], await _draft(request)
+    halves = [await store.entry(conn, key.entry) for key in await desk.counterparts(conn, [found.key])]
+    gone = [found, *(half for half in halves if half is not None)]
+    if not await store.delete_drafts(conn, [one.key for one in gone]):
         raise Refused(_("This entry is no draft any more, so it cannot be deleted."))
-    await audit(
-        request[CONN],
-        "payments.deleted",
-        customer=found.customer,
-        subject=f"entry {found.id}",
-        amount=found.amount,
-        title=found.title,
-    )
-    return redirect(request, "payments.list", flash=_("The draft is deleted."))
+    for one in gone:
+        await audit(
+            conn,
+            "payments.deleted",
+            customer=one.customer,
+            subject=f"entry {one.id}",
+            amount=one.amount,
+            title=one.title,
+        )
+    return redirect(request, "payments.account", account=found.account_id, flash=_("The draft is deleted."))
 
 
 class CorrectionForm(BaseModel):
     """What a charge shall amount to from now on; zero takes it away whole."""
 
-    amount: Money
-    reason: _Reason
+    amount: Annotated[Money, AfterValidator(within_ledger)]
+    reason: Reason
 
 
 async def correct(request: Request) -> Mapping[str, Any]:
@@ -416,7 +578,7 @@ async def add_correction(request: Request, form: CorrectionForm) -> web.Response
 class ReasonForm(BaseModel):
     """Why an approved entry is taken back."""
 
-    reason: _Reason
+    reason: Reason
 
 
 async def confirm_reverse(request: Request) -> Mapping[str, Any] | web.StreamResponse:
@@ -432,7 +594,7 @@ async def reverse(request: Request, form: ReasonForm) -> web.Response:
     found = await _found(request)
     if found.reversed_by is not None:
         raise Refused(store.REFUSALS["entry_reversed_once"])
-    await store.reverse(request[CONN], _that_counts(found), form.reason, _today(request))
+    await desk.reverse(request[CONN], _that_counts(found), form.reason, _today(request))
     return redirect(request, "payments.entry", entry=found.id, flash=_("The entry is reversed."))
 
 
@@ -462,7 +624,7 @@ async def void(request: Request, form: VoidForm) -> web.Response:
         if found.state == "draft":
             raise not_found()
         if found.state == "approved":
-            await store.void(conn, found, form.reason)
+            await desk.void(conn, found, form.reason)
             await tell_superadmins(
                 conn, _("An approved entry was voided"), _letter(request, found, form.reason), but=request[ACTOR].user
             )
@@ -517,24 +679,59 @@ def _today(request: Request) -> date:
 
 
 async def customer_tab(request: Request, customer: int) -> Tab:
-    """What a customer owes, what is open, and the last entries."""
-    desk = await KeptLedger().desk(request[CONN], customer, _today(request))
+    """A customer's accounts, each with what is owed on it, and the last entries."""
+    today = _today(request)
+    row = await desk.of_customer(request[CONN], customer, today, 10)
+    if row is None:
+        raise LookupError("no such customer")
     return Tab(
         "payments.entries",
         _("Ledger"),
         "payments/tab.html",
         {
-            "position": desk.position,
-            "open_charges": desk.charges,
-            "lines": desk.entries,
-            "customer_no": desk.customer_no,
-            "drafts": desk.drafts,
+            "accounts": [_account(account, today) for account in row["accounts"] or ()],
+            "lines": [_line(entry, today) for entry in row["entries"] or ()],
+            "customer_no": row["customer_no"],
             "kinds": KINDS,
             "statuses": STATUSES,
             "may_enter": request[ACTOR].may("payments.enter"),
         },
         order=10,
     )
+
+
+def _account(account: Mapping[str, Any], on: date) -> dict[str, Any]:
+    position = owed(
+        due=account["due"],
+        arrears=account["arrears"],
+        nearest=date.fromisoformat(account["nearest"]) if account["nearest"] else None,
+        nearest_amount=account["nearest_amount"],
+        credit=account["credit"],
+        balance=account["balance"],
+        on=on,
+    )
+    since = account["late_since"]
+    return {**account, "position": position, "late_since": date.fromisoformat(since) if since else None}
+
+
+def _line(entry: Mapping[str, Any], on: date) -> dict[str, Any]:
+    due, voided_at = entry["effective_due_on"], entry["voided_at"]
+    status: Status = status_of(
+        Side(entry["side"]),
+        amount=entry["amount"],
+        open_amount=entry["open"],
+        effective_due_on=date.fromisoformat(due) if due else None,
+        on=on,
+        state=entry["state"],
+        is_reversed=entry["is_reversed"],
+        corrected=entry["corrected"],
+    )
+    return {
+        **entry,
+        "on": date.fromisoformat(entry["on"]),
+        "status": status,
+        "voided_at": datetime.fromisoformat(voided_at) if voided_at else None,
+    }
 
 
 async def queue(request: Request) -> Sequence[QueueItem]:
@@ -575,6 +772,16 @@ ROUTES: Final = (
         template="payments/list.html",
     ),
     Route("POST", "/admin/payments", approve_many, "payments.approve", "payments.approve_many", body=Chosen),
+    Route(
+        "GET",
+        "/admin/payments/approve",
+        confirm_approve,
+        "payments.approve",
+        "payments.confirm_approve",
+        query=EntryQuery,
+        template="payments/approve.html",
+    ),
+    Route("POST", "/admin/payments/approve", approve_all, "payments.approve", "payments.approve_all", body=AllForm),
     Route(
         "GET",
         "/admin/payments/new",

@@ -36,6 +36,11 @@ def key_of(page: Page) -> str:
     return found[1]
 
 
+def hidden(page: Page) -> dict[str, str]:
+    """What a form carries unseen: its key, and what the page showed."""
+    return dict(re.findall(r'<input type="hidden" name="([^"]+)" value="([^"]*)"', page.text))
+
+
 async def enter(visitor: Visitor, **form: str) -> Page:
     page = await visitor.get("/admin/payments/new")
     assert page.status == 200
@@ -141,8 +146,9 @@ async def test_many_are_approved_at_once_and_each_once(site: Site, office: Offic
     assert sent.status == 303
     none = await clerk.post("/admin/payments", {"_key": "another"})
     assert none.status == 422
-    page = await clerk.get("/admin/payments?amount=1,04")
-    every = await clerk.post("/admin/payments?amount=1,04", {"_key": key_of(page), "every": "true"})
+    page = await clerk.get("/admin/payments/approve?amount=1,04")
+    assert "1,04" in page.text
+    every = await clerk.post("/admin/payments/approve?amount=1,04", hidden(page))
     assert every.status == 303
     async with acting(site) as conn:
         approved = await conn.fetch(
@@ -347,7 +353,7 @@ async def test_what_the_ledger_refuses_is_said_on_the_form(site: Site, office: O
         far, low = await store.add_drafts(
             conn,
             [
-                book.charge(100, date(2041, 1, 10)),
+                book.charge(100, date(2051, 1, 10)),
                 book.payment(9500, date(2026, 11, 10), kind="correction", corrects=charge),
             ],
         )
@@ -364,7 +370,7 @@ async def test_what_the_ledger_refuses_is_said_on_the_form(site: Site, office: O
         assert words in among.text
     edited = await boss.post(
         f"/admin/entries/{far.entry}/edit",
-        {"_key": "edit-far", "amount": "1", "day": "10.11.2026", "due_on": "10.01.2041"},
+        {"_key": "edit-far", "amount": "1", "day": "10.11.2026", "due_on": "10.01.2051"},
     )
     assert edited.status == 422
     assert 'id="f-due_on-error"' in edited.text
@@ -400,12 +406,12 @@ async def test_a_closed_customer_takes_no_payment_by_hand(site: Site, office: Of
 async def test_every_figure_of_an_entry_leads_to_what_it_met(site: Site, office: Office) -> None:
     async with charged(site) as (_conn, book, charge):
         (payment,) = await book.post(book.payment(4000, date(2026, 11, 12)))
-        customer = book.customer
+        account = book.account
     clerk = await office.visitor(Role.ADMIN)
     shown = (await clerk.get(f"/admin/entries/{charge}")).text
     assert 'href="#parts"' in shown
     assert 'id="parts"' in shown
-    assert f'href="/admin/customers/{customer}#payments.entries"' in shown
+    assert f'href="/admin/accounts/{account}#open"' in shown
     assert shown.count(f'href="/admin/entries/{payment}"') == 3, "number, title and amount"
     assert f'href="/admin/entries/{charge}"' in (await clerk.get(f"/admin/entries/{payment}")).text
 
@@ -419,6 +425,7 @@ async def test_a_customer_reads_the_own_balance_over_the_api(site: Site, office:
     assert answer.status == 200
     assert answer.json() == {
         "customer": book.customer,
+        "currency": "PLN",
         "on": "2026-11-24",
         "to_pay": "512.40",
         "to_pay_by": "2026-12-10",

@@ -94,10 +94,12 @@ async def read_form(request: web.Request, limits: Limits, *, files: bool = False
 
 
 async def read_json(request: web.Request, limits: Limits) -> Submitted:
-    """A JSON document. Raises Problem (400, 408, 413, 415)."""
+    """A JSON document; without a body an empty object. Raises Problem (400, 408, 413, 415)."""
     key = _key(request.headers.get(KEY_HEADER, ""))
+    if not key and KEY_HEADER in request.headers:
+        raise Problem(400, _("The header Idempotency-Key is empty. Send a value of your own."))
     if not request.body_exists:
-        return Submitted(is_json=True, key=key)
+        return Submitted(document={}, is_json=True, key=key)
     if request.content_type != "application/json" and not request.content_type.endswith("+json"):
         raise Problem(415, _("Send JSON with Content-Type: application/json."))
     _check_coding(request)
@@ -303,13 +305,14 @@ def validated(model: type[_M], submitted: Submitted) -> _M:
 
 
 def lenient(model: type[_M], fields: Fields) -> tuple[_M | None, Refused | None]:
-    """The model of a query string: wrong parts give way to their defaults and are named in the second place, like parts
-    that a model with ``extra="forbid"`` does not know.
+    """The model of a query string: wrong parts give way to their defaults and are named in the second place.
 
-    The first is None when a part without a default is missing or wrong.
+    The first is None when a part without a default is missing or wrong. A model with ``extra="forbid"`` is for
+    programs: parts that it does not know are wrong, and a blank one is a value like any other.
     """
-    values, errors = _values(model, fields)
-    if model.model_config.get("extra") == "forbid":
+    exact = model.model_config.get("extra") == "forbid"
+    values, errors = _values(model, fields, keep_blanks=exact)
+    if exact:
         known = {item.key for item in _plan(model)}
         errors |= {name: _WORDS["extra_forbidden"] for name in fields if name not in known}
     try:
@@ -333,12 +336,14 @@ def shown_values(model: type[BaseModel] | None, fields: Fields) -> dict[str, str
     return shown
 
 
-def _values(model: type[BaseModel], fields: Fields) -> tuple[dict[str, Any], dict[str, Text]]:
+def _values(
+    model: type[BaseModel], fields: Fields, *, keep_blanks: bool = False
+) -> tuple[dict[str, Any], dict[str, Text]]:
     """A form's fields as the model's input. A blank field is one that was not filled in."""
     values: dict[str, Any] = {}
     errors: dict[str, Text] = {}
     for item in _plan(model):
-        given = [value for value in fields.getall(item.key, []) if not _is_blank(value)]
+        given = [value for value in fields.getall(item.key, []) if keep_blanks or not _is_blank(value)]
         if not all(_is_storable(value) for value in given):
             errors[item.key] = _UNSTORABLE
         elif item.many:
@@ -370,8 +375,6 @@ def _validated_json(model: type[_M], document: object) -> _M:
     unstorable = dict.fromkeys(_unstorable(document, ""), _UNSTORABLE)
     if unstorable:
         raise _refused(unstorable, ())
-    if document is None:
-        document = {}
     return _accepted(model, document, {}, flat=False)
 
 

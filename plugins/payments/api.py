@@ -211,9 +211,9 @@ class Accounts(BaseModel):
 class AccountsQuery(_Asked):
     """Which accounts are asked for."""
 
-    customer_no: str = Field("", max_length=80, description="Only this customer's.")
-    book: str = Field("", max_length=41, description="Only those of the book with this code.")
-    after: str = Field("", max_length=120, description="The «next» of the page before.")
+    customer_no: str | None = Field(None, min_length=1, max_length=80, description="Only this customer's.")
+    book: str | None = Field(None, min_length=1, max_length=41, description="Only those of the book with this code.")
+    after: str | None = Field(None, min_length=1, max_length=120, description="The «next» of the page before.")
     limit: int = Field(100, ge=1, le=500)
 
 
@@ -221,8 +221,8 @@ async def accounts(request: Request, query: AccountsQuery) -> Accounts:
     """Accounts by book and account number, a page at a time."""
     rows = await api_store.accounts(
         request[CONN],
-        customer_no=query.customer_no,
-        book=query.book,
+        customer_no=query.customer_no or "",
+        book=query.book or "",
         after=_place(query.after),
         limit=query.limit + 1,
     )
@@ -231,8 +231,8 @@ async def accounts(request: Request, query: AccountsQuery) -> Accounts:
     return Accounts(accounts=[_account(row) for row in page], next=more)
 
 
-def _place(after: str) -> tuple[int, str]:
-    if not after:
+def _place(after: str | None) -> tuple[int, str]:
+    if after is None:
         return 0, ""
     found = _PLACE.fullmatch(after)
     if found is None:

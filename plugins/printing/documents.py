@@ -273,6 +273,8 @@ def _headline(sheet: Sheet) -> str:
     text = _("Payment order") if sheet.order.amount is None else _("To pay {amount}", amount=sheet.order.amount)
     if sheet.order.amount is not None and sheet.pay_by:
         text = _("To pay {amount} by {day}", amount=sheet.order.amount, day=sheet.pay_by)
+    if sheet.count > 1:
+        text = _("Order {number} of {count}. {what}", number=sheet.number, count=sheet.count, what=text)
     return str(text)
 
 

@@ -86,7 +86,7 @@ async def order(request: Request, choice: Choice) -> dict[str, object]:
         "payees": payees,
         "to_pay": Money.total(payee.to_pay for payee in payees),
         "to_pay_by": min((payee.to_pay_by for payee in payees if payee.to_pay_by and payee.to_pay), default=None),
-        "overdue": any(payee.overdue for payee in payees),
+        "overdue": any(payee.overdue and payee.to_pay for payee in payees),
         "choice": choice,
         "wanted": _query(choice),
         "payee_options": [
@@ -105,9 +105,11 @@ async def order_pdf(request: Request, choice: Choice) -> Pdf:
 
 
 async def make(request: Request, choice: Choice) -> web.StreamResponse:
-    """Keep the order under a reference of its own and show it."""
+    """Keep the order under a reference of its own and show it. Where there are several payees one is chosen."""
     customer = request[ACTOR].customer
     payees = await _payees(request, customer)
+    if len([payee for payee in payees if payee.account_no]) > 1 and not choice.account:
+        raise Refused(_("Choose the account that you pay to"), field="account")
     sheets = await _sheets(request, customer, payees, choice)
     first = sheets[0]
     if not first.order.payee_account:

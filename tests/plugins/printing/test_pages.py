@@ -191,6 +191,27 @@ async def test_an_order_for_each_payee_account(payer: Visitor) -> None:
     assert (await payer.get("/payment-order.pdf?account=07109010140000000000000001")).status == 404
 
 
+async def test_three_accounts_are_three_numbered_orders_with_the_total(payer: Visitor, conn: Connection) -> None:
+    third = "75101010100012345600000003"
+    LEDGER.found = [payee(10000), payee(20050, OTHER_NRB, "Fundusz remontowy"), payee(7, third)]
+    page = (await payer.get("/payment-order")).text.replace("\xa0", " ")
+    assert re.sub("<[^>]+>", "", page).count("300,57 zł") == 1, "the total, once"
+    assert "Trafia na 3 rachunki" in page
+    for number, amount in enumerate(("100,00", "200,50", "0,07"), start=1):
+        assert re.search(rf"Przelew {number} z 3: .*{amount}", page)
+    assert page.count('<svg class="qr"') == 3
+    pdf = await pdf_of(payer)
+    assert [fields[2:4] for fields in code_in(pdf)] == [[NRB, "010000"], [OTHER_NRB, "020050"], [third, "000007"]]
+    for number, sheet in enumerate(pdfplumber.open(io.BytesIO(pdf)).pages, start=1):
+        text = sheet.extract_text().replace("\xa0", " ")
+        assert f"Polecenie {number} z 3." in text
+        assert f"{number} z 3, razem 300,57 zł" in text
+    refused = await payer.post("/payment-order", {"amount": "20"})
+    assert refused.status == 422
+    assert 'id="f-account-error"' in refused.text
+    assert await orders_kept(conn) == 0, "nobody guesses whom to pay"
+
+
 async def test_nothing_to_pay_leaves_the_amount_free(payer: Visitor) -> None:
     LEDGER.found = [payee(0)]
     assert "Nie masz nic do zapłaty" in (await payer.get("/payment-order")).text

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, date, datetime
 
 import pypdfium2
@@ -12,6 +13,7 @@ from kernel import Role
 from kernel.settings import save
 from kernel.testing import Office, Visitor
 from plugins.payments.books import store as books
+from plugins.payments.books.model import BookRules, virtual_account
 from plugins.payments.settings import Settings
 from tests.plugins.payments.ledger import Book, acting
 
@@ -42,3 +44,29 @@ async def test_the_order_follows_the_ledger(office: Office) -> None:
         await book.post(book.payment(2000, date(2026, 11, 23)))
     assert (await code_of(visitor))[3] == "001762"
     assert "17,62" in (await visitor.get("/payment-order")).text
+
+
+async def test_each_bank_account_has_its_order_and_a_customer_s_own_number_comes_first(office: Office) -> None:
+    """Rent to the common account, water to the customer's own number, deposits (no account of theirs) with the rent."""
+    site = office.site
+    site.clock.move_to(datetime(2026, 11, 24, 12, tzinfo=UTC))
+    async with acting(site) as conn:
+        await books.set_first_payee(conn, NRB, site.clock.now())
+        book = await Book.opened(conn)
+        rules = BookRules("Woda", "auxiliary", "civil", False, True, "none", None, 3, "black", False, "Wodociągi")
+        water = await books.add_book(conn, "water", rules)
+        await books.ask_payee_change(conn, water, "", "10101010001234560", site.clock.now())
+        deposits = await books.add_book(conn, "deposits", replace(rules, name="Kaucje", payee_name=""))
+        for kept, number, grosze in ((water, "W1", 2000), (deposits, "K1", 300)):
+            account = await books.open_account(conn, book.customer, kept, None, number, date(2026, 11, 24))
+            own = replace(book, account=account)
+            await own.post(own.charge(grosze, date(2026, 11, 20)))
+        await book.post(book.charge(10000, date(2026, 11, 20)))
+    visitor = await office.visitor(Role.CUSTOMER, book.customer)
+    sheets = pypdfium2.PdfDocument((await visitor.get("/payment-order.pdf")).content)
+    codes = [zxingcpp.read_barcodes(sheet.render(scale=3).to_pil())[0].text.split("|") for sheet in sheets]
+    own = virtual_account("10101010001234560", 1)
+    assert [code[2:5] for code in codes] == [[NRB, "010300", "ebok"], [own, "002000", "Wodociągi"]]
+    page = (await visitor.get("/payment-order")).text.replace("\xa0", " ")
+    assert "123,00" in page
+    assert "Przelew 2 z 2" in page

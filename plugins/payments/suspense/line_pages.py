@@ -66,6 +66,7 @@ async def line(request: Request) -> Mapping[str, Any]:
         **_shown(found),
         "proposals": proposals,
         "may_assign": may_assign,
+        "usual": next((part.kind for part in reversed(found.parts) if part.kind in CREDITED), "payment"),
         "may_undo": request[ACTOR].may("payments.approve"),
         "rows": max(FEWEST_ROWS, len(rows)) + (MORE_ROWS if typed.get("step") == "more" else 0),
         "in_rows": Money.total(amount for amount in map(_amount, rows) if amount),

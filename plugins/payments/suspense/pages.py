@@ -270,11 +270,11 @@ EXPORTED: Final = Listing(
         Column("account_no", _("Account no.")),
         Column("name", _("Customer")),
         Column("value_date", _("Day of receipt"), "date"),
+        Column("amount", _("Amount"), "money", total=True),
         Column("paid_on", _("Day of payment"), "date"),
         Column("payer_name", _("Payer")),
         Column("payer_account", _("Payer's bank account")),
         Column("title", _("Title")),
-        Column("amount", _("Amount"), "money", total=True),
         Column(
             "what",
             _("Kind"),

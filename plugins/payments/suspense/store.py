@@ -683,6 +683,23 @@ async def export_of(conn: Connection, number: int) -> Row | None:
     return await conn.fetchrow(EXPORT_OF_SQL, number)
 
 
+# --- the demonstration ----------------------------------------------------------------------------------------------
+
+TENANTS_SQL: Final[LiteralString] = """
+select a.id, c.customer_no, c.name, coalesce((
+           select sum(e.open_amount) from payments.entry e
+           where e.account_id = a.id and e.side = 'charge' and e.open_amount > 0), 0)::bigint as due
+from payments.account a join kernel.customer c on c.id = a.customer
+where a.id = any ($1::bigint[]) and a.closed_on is null
+order by a.id
+"""
+
+
+async def tenants(conn: Connection, accounts: Sequence[int]) -> Sequence[Row]:
+    """Accounts with their customer and what is open (grosze)."""
+    return await conn.fetch(TENANTS_SQL, accounts)
+
+
 # --- proofs ---------------------------------------------------------------------------------------------------------
 
 WRONG_LINES_SQL: Final[LiteralString] = """

@@ -18,6 +18,7 @@ from plugins.payments import store as ledger
 from plugins.payments import suspense
 from plugins.payments.suspense import IncomingLine, PartDraft, checks
 from plugins.payments.suspense import store as waiting
+from plugins.payments.suspense.demo import demo
 from tests.plugins.payments.ledger import TODAY, Book, acting, add_customer
 
 pytestmark = pytest.mark.ebok(plugins=["payments"])
@@ -636,3 +637,16 @@ async def step(conn: Connection, number: int, opened: list[int], what: str, whic
             await ledger.reverse(conn, entry, "zwrot z banku", TODAY)
         else:
             await suspense.undo(conn, part, "pomyłka", TODAY)
+
+
+# --- the demonstration ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("tenants", [0, 1, 3, 20])
+async def test_the_demonstration_has_something_of_everything(site: Site, tenants: int) -> None:
+    async with acting(site) as conn:
+        opened = await accounts(conn, tenants)
+        await demo(conn, site, opened, TODAY)
+        waits = await waiting.waiting(conn)
+        assert waits["lines"] == (5 if tenants else 0)
+        await proven(conn)

@@ -49,6 +49,9 @@ RIGHT: Final = "payments.enter"
 MOST_CORRECTED: Final = 200
 """Wrong lines that are shown for correction at once."""
 KINDS: Final = ("fee", "settlement", "opening")
+ENTERED_ALREADY: Final = _("This list is entered already.")
+NOTHING_WAITS: Final = _("Nothing of this list waits for approval.")
+NOTHING_TO_DELETE: Final = _("Nothing of this list can be deleted any more.")
 STATES: Final = {
     "checking": Badge(_("being checked"), "notice"),
     "ready": Badge(_("waits to be entered"), "notice"),
@@ -268,7 +271,7 @@ async def enter(request: Request, form: EnterForm) -> object:
         raise Refused(_("Say what to do with the lines that are there already."), field="repeated")
     await store.take_turns(conn)
     if not await store.move(conn, found.id, ["ready"], "entered"):
-        raise Refused(_("This list is entered already."))
+        raise Refused(ENTERED_ALREADY)
     homeless = await store.homeless(conn, found.id)
     if homeless:
         await store.house(conn, found.id, await ledger.open_accounts(conn, homeless, _today(request)))
@@ -298,7 +301,7 @@ async def again(request: Request) -> object:
     """Check a list once more."""
     conn, found = request[CONN], await _batch(request)
     if not await store.move(conn, found.id, ["ready"], "checking"):
-        raise Refused(_("This list is entered already."))
+        raise Refused(ENTERED_ALREADY)
     await list_jobs.begin_check(conn, found.id, found.lines)
     return redirect(request, "payments.charging_list", batch=found.id)
 
@@ -307,7 +310,7 @@ async def correct(request: Request) -> object:
     """The wrong lines as they were typed, with the reason of each, to be typed anew."""
     found = await _batch(request)
     wrong = await store.wrong_lines(request[CONN], found.id, MOST_CORRECTED)
-    if found.state != "ready" or not wrong:
+    if (found.state != "ready" or not wrong) and request.method != "POST":
         return redirect(request, "payments.charging_list", batch=found.id)
     return {
         "batch": found,
@@ -339,7 +342,7 @@ async def save_corrected(request: Request, form: CorrectForm) -> object:
     except ListError as error:
         raise Refused(error.message, field="text") from error
     if not await store.move(conn, found.id, ["ready"], "checking"):
-        raise Refused(_("This list is entered already."))
+        raise Refused(ENTERED_ALREADY)
     wrong = await store.wrong_lines(conn, found.id, MOST_CORRECTED)
     await store.replace_lines(conn, found.id, [row["line"] for row in wrong], [line.typed for line in lines])
     await list_jobs.begin_check(conn, found.id, found.lines)
@@ -349,8 +352,8 @@ async def save_corrected(request: Request, form: CorrectForm) -> object:
 async def confirm_approve(request: Request) -> object:
     """Asks whether everything of a list shall be approved."""
     found = await _batch(request)
-    if found.state != "entered" or not found.drafts:
-        return redirect(request, "payments.charging_list", batch=found.id)
+    if (found.state != "entered" or not found.drafts) and request.method != "POST":
+        return redirect(request, "payments.charging_list", batch=found.id, flash=NOTHING_WAITS)
     return {"batch": found, "kind": CHARGE_KINDS[found.kind]}
 
 
@@ -358,7 +361,7 @@ async def approve(request: Request) -> object:
     """Approve every draft of a list."""
     conn, found = request[CONN], await _batch(request)
     if found.state != "entered" or not found.drafts:
-        raise Refused(_("Nothing of this list waits for approval."))
+        raise Refused(NOTHING_WAITS)
     if found.drafts > list_jobs.INLINE:
         await store.move(conn, found.id, ["entered"], "approving")
         payload = {"batch": found.id, "actor": str(request[ACTOR].user or "")}
@@ -372,8 +375,9 @@ async def approve(request: Request) -> object:
 async def confirm_delete(request: Request) -> object:
     """Asks whether a list, or what of it is still a draft, shall go."""
     found = await _batch(request)
-    if found.state not in ("checking", "ready") and not (found.state == "entered" and found.drafts):
-        return redirect(request, "payments.charging_list", batch=found.id)
+    may_go = found.state in ("checking", "ready") or (found.state == "entered" and found.drafts)
+    if not may_go and request.method != "POST":
+        return redirect(request, "payments.charging_list", batch=found.id, flash=NOTHING_TO_DELETE)
     return {"batch": found}
 
 
@@ -384,7 +388,7 @@ async def delete(request: Request) -> object:
         return redirect(request, "payments.charging_lists", flash=_("The list is removed."))
     gone = await ledger.delete_drafts(conn, await store.drafts(conn, found.id)) if found.state == "entered" else []
     if not gone:
-        raise Refused(_("Nothing of this list can be deleted any more."))
+        raise Refused(NOTHING_TO_DELETE)
     if not found.approved:
         await store.move(conn, found.id, ["entered"], "deleted")
     await audit(conn, "payments.batch_deleted", subject=f"list {found.id}", count=len(gone))

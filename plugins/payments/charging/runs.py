@@ -7,7 +7,7 @@ from datetime import date
 from decimal import Decimal
 from typing import Annotated, Any, Final, Literal, LiteralString
 
-from pydantic import BaseModel, Field, StringConstraints
+from pydantic import AfterValidator, BaseModel, Field, StringConstraints
 
 from kernel import (
     ACTOR,
@@ -22,7 +22,6 @@ from kernel import (
     Request,
     Route,
     Row,
-    Text,
     _,
     audit,
     listed,
@@ -58,7 +57,7 @@ RUNS: Final = Listing(
         Column("schedule_name", _("Schedule"), link="payments.charging_run", by={"run_no": "id"}),
         Column("period", _("Month"), sort="period", show=_period),
         Column("state", _("State"), "badge", badges=RUN_STATES),
-        Column("accounts", _("Accounts"), "number"),
+        Column("accounts", _("Accounts charged"), "number"),
         Column("amount", _("Sum"), "money"),
         Column("change", _("Difference"), "money"),
         Column("created_at", _("Computed"), "moment"),
@@ -73,20 +72,20 @@ RUNS: Final = Listing(
 )
 
 
+def _period_typed(text: str) -> str:
+    return Month.parse(text).period if text else ""
+
+
 class RunsQuery(ListQuery):
     """What the list's address may say."""
 
     state: Literal["", "computing", "ready", "approving", "approved", "rolling_back", "rolled_back"] = ""
-    period: str = Field("", max_length=7)
+    period: Annotated[str, AfterValidator(_period_typed)] = ""
     name: str = Field("", max_length=200)
 
 
 async def runs(request: Request, query: RunsQuery) -> object:
-    """All runs, the newest first. The month may be typed as people do."""
-    try:
-        query.period = Month.parse(query.period).period if query.period else ""
-    except ValueError:
-        query.period = "—"
+    """All runs, the newest first."""
     return await listed(request, RUNS, query, extra={"section": "runs"})
 
 
@@ -144,9 +143,12 @@ where a.run = $1"""
 _TURN_BADGES: Final = {
     turn: Badge(label, {"new": "credit", "ended": "notice"}.get(turn, "")) for turn, label in TURNS.items()
 }
-_WARNING_BADGES: Final = {"": Badge(Text("—"))} | {
-    name: Badge(label, "due" if name == "too_large" else "notice") for name, label in WARNINGS.items()
-}
+
+
+def _warning(row: Row) -> object:
+    return WARNINGS.get(row["warning"], "")
+
+
 ACCOUNTS: Final = Listing(
     "payments.charge_run",
     _ACCOUNTS,
@@ -163,7 +165,7 @@ ACCOUNTS: Final = Listing(
         Column("amount", _("Now"), "money", sort="amount", total=True),
         Column("change", _("Difference"), "money", sort="abs(change)", total=True),
         Column("turn", _("Against the month before"), "badge", badges=_TURN_BADGES),
-        Column("warning", _("Warning"), "badge", badges=_WARNING_BADGES),
+        Column("warning", _("Warning"), show=_warning),
     ),
     order="-change",
     key="account_id",
@@ -247,8 +249,8 @@ async def again(request: Request) -> object:
 async def confirm_discard(request: Request) -> object:
     """Asks whether a computed run shall be forgotten."""
     found = await _run(request)
-    if found.state not in ("computing", "ready"):
-        return redirect(request, "payments.charging_run", run_no=found.id)
+    if found.state not in ("computing", "ready") and request.method != "POST":
+        return redirect(request, "payments.charging_run", run_no=found.id, flash=store.REFUSALS["charge_run_state"])
     return {"run": found}
 
 
@@ -278,8 +280,8 @@ class RollBackForm(BaseModel):
 async def confirm_roll_back(request: Request) -> object:
     """Asks why an approved run shall be rolled back, and says what will happen."""
     found = await _run(request)
-    if found.state != "approved":
-        return redirect(request, "payments.charging_run", run_no=found.id)
+    if found.state != "approved" and request.method != "POST":
+        return redirect(request, "payments.charging_run", run_no=found.id, flash=store.REFUSALS["charge_run_state"])
     return {"run": found}
 
 

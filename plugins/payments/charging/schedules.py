@@ -90,7 +90,7 @@ SCHEDULES: Final = Listing(
         Column("code", _("Code"), sort="code"),
         Column("book_name", _("Book")),
         Column("period", _("Last charged"), show=_last_month),
-        Column("accounts", _("Accounts"), "number"),
+        Column("accounts", _("Accounts charged"), "number"),
         Column("amount", _("Charged a month"), "money", total=True),
         Column("is_active", _("State"), "badge", badges=_ACTIVE),
     ),
@@ -221,7 +221,7 @@ RUNS_OF_SCHEDULE: Final = Listing(
     (
         Column("period", _("Month"), sort="period", link="payments.charging_run", by={"run_no": "id"}, show=_period),
         Column("state", _("State"), "badge", badges=RUN_STATES),
-        Column("accounts", _("Accounts"), "number"),
+        Column("accounts", _("Accounts charged"), "number"),
         Column("amount", _("Sum"), "money"),
         Column("change", _("Difference"), "money"),
     ),
@@ -405,7 +405,7 @@ async def remove_rate(request: Request, form: RateMonth) -> object:
     found, part, _parts = await _component(request)
     before = await store.remove_rate(conn, part, form.since)
     if before is None:
-        raise Refused(_("This rate is not there any more."))
+        raise not_found()
     await audit(
         conn,
         "payments.rate_removed",

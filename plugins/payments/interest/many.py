@@ -82,7 +82,7 @@ ACCOUNTS: Final = Listing(
     "payments.interest_issuing_accounts",
     _ACCOUNTS_SELECT,
     (
-        Column("account_no", _("Account"), sort="id", link="payments.interest_of_account"),
+        Column("account_no", _("Account"), sort="id", link="payments.interest_of_account", by={"account": "account"}),
         Column("customer_no", _("Customer no.")),
         Column("name", _("Customer")),
         Column("charges", _("Charges"), "number"),

@@ -237,7 +237,7 @@ CORRECTIONS: Final = Listing(
     _DUE_SELECT,
     (
         Column("customer_no", _("Customer no."), sort='customer_no collate "C"'),
-        Column("name", _("Customer"), link="kernel.customer"),
+        Column("name", _("Customer"), link="kernel.customer", by={"customer": "customer"}),
         Column("title", _("Charge"), link="payments.entry", by={"entry": "charge"}, show=_title),
         Column("amount", _("Noted too much"), "money", sort="amount", total=True),
         Column("found_at", _("Found"), "moment", sort="found_at"),

@@ -134,7 +134,7 @@ async def rates(request: Request, query: RatesQuery) -> Mapping[str, Any] | web.
             "section": "rates",
             "kind": query.kind,
             "kinds": kinds,
-            "stale": {kinds[kind]: day for kind, day in stale.items() if kind in kinds},
+            "stale": [(kinds[kind], day) for kind, day in stale.items() if kind in kinds],
             "is_stale": query.kind in stale,
             "picture": rate_picture(table.rates, today),
             "rates": table.rates,

@@ -339,25 +339,7 @@ async def delete_drafts(conn: Connection, keys: Sequence[Key]) -> list[Key]:
 # --- posting --------------------------------------------------------------------------------------------------------
 
 APPROVE_SQL: Final[LiteralString] = """
-with approved as (
-    select account_id, id, waits from payments.approve($1::bigint[], $2::bigint[], $3, $4)
-), posted as (
-    select a.customer, e.id, e.side, e.amount
-    from approved join payments.entry e using (account_id, id) join payments.account a on a.id = e.account_id
-), sums as (
-    select customer, count(*) as entries, min(id) as entry,
-           coalesce(sum(amount) filter (where side = 'charge'), 0)::bigint as charged,
-           coalesce(sum(amount) filter (where side = 'credit'), 0)::bigint as credited
-    from posted group by customer
-), told as (
-    insert into kernel.audit_log (verb, customer, subject, facts)
-    select 'payments.approved', customer, case entries when 1 then 'entry ' || entry else '' end,
-           jsonb_build_object('count', entries,
-               'charged', to_char(charged / 100, 'FM9999999999999990') || '.' || to_char(charged % 100, 'FM00'),
-               'credited', to_char(credited / 100, 'FM9999999999999990') || '.' || to_char(credited % 100, 'FM00'))
-    from sums
-)
-select account_id, id, waits from approved
+select account_id, id, waits from payments.approve($1::bigint[], $2::bigint[], $3, $4)
 """
 
 
@@ -445,12 +427,13 @@ async def _settle_outside(conn: Connection, accounts: Collection[int]) -> None:
 
 
 REVERSAL_DRAFTS_SQL: Final[LiteralString] = """
-with named as (
-    select distinct account_id, id from unnest($1::bigint[], $2::bigint[]) named (account_id, id)
-), undone as (
-    select e.* from named join payments.entry e using (account_id, id) where e.state = 'approved'
+with recursive undone as (
+    select e.account_id, e.id
+    from unnest($1::bigint[], $2::bigint[]) named (account_id, id) join payments.entry e using (account_id, id)
+    where e.state = 'approved'
     union
-    select e.* from named n join payments.entry e on e.account_id = n.account_id and e.corrects = n.id
+    select e.account_id, e.id
+    from undone u join payments.entry e on e.account_id = u.account_id and u.id in (e.corrects, e.bears_on)
     where e.state = 'approved' and not exists (
         select from payments.entry r
         where r.account_id = e.account_id and r.reverses = e.id and r.state <> 'voided'
@@ -461,14 +444,15 @@ insert into payments.entry (account_id, side, kind, amount, issued_on, value_dat
 select account_id, case side when 'charge' then 'credit' else 'charge' end, 'reversal', amount,
        case side when 'credit' then $3::date end, case side when 'charge' then $3::date end,
        period, title, document_no, channel, id, $4
-from undone
+from undone join payments.entry using (account_id, id)
 order by account_id, id
 returning account_id, id
 """
 
 
 async def draft_reversals(conn: Connection, keys: Sequence[Key], reason: str, today: date) -> list[Key]:
-    """Enter the reversal of each approved entry, and of the corrections that hang on it; the reversals' keys.
+    """Enter the reversal of each approved entry, and of what hangs on it (corrections, interest and costs of a charge);
+    the reversals' keys.
 
     Raises Refused for an entry that has been reversed already.
     """
@@ -480,7 +464,7 @@ async def draft_reversals(conn: Connection, keys: Sequence[Key], reason: str, to
 
 
 async def reverse(conn: Connection, entry: Entry, reason: str, today: date) -> None:
-    """Reverse an approved entry with its corrections, and approve that at once; audited. Raises Refused."""
+    """Reverse an approved entry with what hangs on it, and approve that at once; audited. Raises Refused."""
     reversals = await draft_reversals(conn, [entry.key], reason, today)
     if not reversals:
         raise Refused(REFUSALS["reference_not_approved"])

@@ -128,24 +128,27 @@ create table payments.purged (
     foreign key (account_id, id) references payments.entry (account_id, id)
 );
 
--- The digest of an entry's personal text.
+-- The digest of an entry's personal text. (No «set» on these two: their bodies are parsed here, and without it they cost
+-- a third.)
 create function payments.personal(e payments.entry, salt uuid) returns bytea
-    language sql stable set search_path = pg_catalog, pg_temp
+    language sql stable
 return coalesce(
     (select p.digest from payments.purged p where p.account_id = e.account_id and p.id = e.id),
     sha256(convert_to(salt::text || row(e.title, e.document_no, e.reason)::text, 'UTF8'))
 );
 
--- What a seal covers of an entry, by event.
+-- What a seal covers of an entry, by event. The journal number comes last, so that everything before it is ready when the
+-- number is taken.
 create function payments.facts(e payments.entry, salt uuid, event text) returns text
-    language sql stable set search_path = pg_catalog, pg_temp
+    language sql stable
 return case event
     when 'approved' then row(event, e.account_id, e.id, e.side, e.kind, e.amount, e.currency,
         e.issued_on - date '2000-01-01', e.due_on - date '2000-01-01', e.effective_due_on - date '2000-01-01',
         e.paid_on - date '2000-01-01', e.value_date - date '2000-01-01', e.booked_on - date '2000-01-01', e.period,
-        e.document_date - date '2000-01-01', e.journal_no, e.channel, e.bears_on, e.reverses, e.corrects, e.source,
+        e.document_date - date '2000-01-01', e.channel, e.bears_on, e.reverses, e.corrects, e.source,
         e.external_id, e.external_version, e.created_by, e.approved_by,
         (extract(epoch from e.approved_at) * 1000000)::bigint, encode(payments.personal(e, salt), 'hex'))::text
+        || coalesce(e.journal_no::text, '')
     else row(event, e.account_id, e.id, e.voided_by, (extract(epoch from e.voided_at) * 1000000)::bigint,
         encode(sha256(convert_to(salt::text || e.void_reason, 'UTF8')), 'hex'))::text
 end;
@@ -185,9 +188,10 @@ begin
         select e.account_id, coalesce(sum(e.amount) filter (where e.side = 'charge'), 0)::bigint as charged,
                coalesce(sum(e.amount) filter (where e.side = 'credit'), 0)::bigint as credited,
                array_agg(e.id order by e.id) as ids,
-               convert_to(string_agg(payments.facts(e, a.salt, what), '' order by e.id), 'UTF8') as facts
+               -- the salt looked up, not joined: the planner cannot know how many entries are named here
+               convert_to(string_agg(payments.facts(e, (select a.salt from payments.account a where a.id = e.account_id),
+                   what), '' order by e.id), 'UTF8') as facts
         from unnest(accounts, entries) named (account_id, id) join payments.entry e using (account_id, id)
-        join payments.account a on a.id = e.account_id
         group by e.account_id
     ), carried as (
         update payments.account_balance b
@@ -485,7 +489,7 @@ $$;
 
 -- Which of these accounts cannot be settled first come, first served. «deep»: history may change, not only what is open.
 create function payments.turning(accounts bigint[], through date, deep boolean) returns bigint[]
-    language sql stable set search_path = pg_catalog, pg_temp
+    language sql stable
 return (
     select array_agg(a.id)
     from payments.account a join payments.book b on b.id = a.book join kernel.customer c on c.id = a.customer
@@ -561,7 +565,122 @@ $$;
 
 -- --- posting ----------------------------------------------------------------------------------------------------------
 
--- Approve drafts: number them in the journal, post them, allocate, carry the balances. Entries that are no drafts (any
+-- What the history says of an approval: sums in złoty.
+create function payments.told(entries bigint, charged bigint, credited bigint) returns jsonb
+    language sql immutable
+return jsonb_build_object('count', entries, 'charged', charged / 100 || '.' || lpad((charged % 100)::text, 2, '0'),
+    'credited', credited / 100 || '.' || lpad((credited % 100)::text, 2, '0'));
+
+-- Approve one draft that refers to nothing, on an account that is settled first come, first served: it meets what is open,
+-- and nothing of the past moves. False: nothing was done, because something here is not so plain. The journal number comes
+-- last, because until the end of the transaction its holder keeps everybody else in the book waiting.
+create function payments.approve_plain(account bigint, entry bigint, today date) returns boolean
+    language plpgsql set search_path = pg_catalog, pg_temp as
+$$
+declare
+    actor constant text := current_setting('ebok.actor', true);
+    through constant date := greatest(today, current_date);
+    e payments.entry;
+    this record;
+    open record;
+    is_credit boolean;
+    rest bigint;
+    part bigint;
+    facts text;
+    number bigint;
+begin
+    perform from payments.account_balance k where k.account_id = account for update;
+    select d as entry, a.book, a.salt, a.customer, b.limitation_years, c.consumer,
+           k.seal, k.version + 1 as version,
+           d.kind in ('fee', 'settlement', 'opening', 'payment', 'offset', 'benefit')
+           and b.allocation_policy = 'civil' and b.prepay and not b.interest_first and not b.is_mirror
+           and a.closed_on is null and (b.closed_through >= today) is not true
+           and not (actor ~ '^[0-9]+$' and d.created_by = actor and exists (
+               select from kernel.setting s where s.plugin = 'payments' and s.value ->> 'approver_differs' = 'true'))
+           and not exists (select from payments.designation w where w.account_id = a.id)
+           and not (c.consumer and exists (
+               select from payments.entry o
+               where o.account_id = a.id and o.side = 'charge' and o.open_amount > 0 and o.time_barred_on <= through))
+           and not exists (
+               select from payments.allocation l
+               where l.account_id = a.id and l.released_at is null and not l.pinned
+                 and l.value_date >= d.value_date and (l.value_date > d.value_date or l.credit > d.id)) as is_plain
+    into this
+    from payments.entry d join payments.account a on a.id = d.account_id join payments.book b on b.id = a.book
+    join payments.account_balance k on k.account_id = a.id join kernel.customer c on c.id = a.customer
+    where d.account_id = account and d.id = entry and d.state = 'draft'
+    for update of d;
+    if this.is_plain is not true then
+        return false;
+    end if;
+    e := this.entry;
+    is_credit := e.side = 'credit';
+    if not is_credit then
+        e.effective_due_on := payments.effective_due(e.due_on);
+        e.time_barred_on := payments.barred_from(e.effective_due_on, this.limitation_years);
+        if this.consumer and e.time_barred_on <= through or exists (
+            select from payments.allocation l
+            where l.account_id = account and l.released_at is null and not l.pinned
+              and l.effective_due_on >= e.effective_due_on
+              and (l.effective_due_on > e.effective_due_on or l.charge > entry)
+        ) then
+            return false;
+        end if;
+    end if;
+    rest := e.amount;
+    for open in
+        select o.id, o.open_amount, coalesce(o.effective_due_on, o.value_date) as day from payments.entry o
+        where o.account_id = account and o.side = case when is_credit then 'charge' else 'credit' end
+          and o.open_amount > 0
+        order by o.effective_due_on, o.value_date, o.id
+    loop
+        part := least(rest, open.open_amount);
+        rest := rest - part;
+        if is_credit then
+            insert into payments.allocation (account_id, credit, charge, amount, rule, value_date, effective_due_on)
+            values (account, entry, open.id, part, case when open.day > e.value_date then 'prepay' else 'oldest_due' end,
+                e.value_date, open.day);
+        else
+            insert into payments.allocation (account_id, credit, charge, amount, rule, value_date, effective_due_on)
+            values (account, open.id, entry, part,
+                case when e.effective_due_on > open.day then 'prepay' else 'oldest_due' end, open.day,
+                e.effective_due_on);
+        end if;
+        update payments.entry o set open_amount = open.open_amount - part
+        where o.account_id = account and o.id = open.id;
+        exit when rest = 0;
+    end loop;
+    e.booked_on := today;
+    e.approved_by := actor;
+    e.approved_at := now();
+    facts := payments.facts(e, this.salt, 'approved');
+    insert into kernel.audit_log (verb, customer, subject, facts)
+    values ('payments.approved', this.customer, 'entry ' || entry, payments.told(1,
+        case when is_credit then 0 else e.amount end, case when is_credit then e.amount else 0 end));
+
+    update payments.book b set last_journal_no = b.last_journal_no + 1 where b.id = this.book
+    returning b.last_journal_no into number;
+    update payments.entry d
+    set state = 'approved', open_amount = rest, effective_due_on = e.effective_due_on,
+        time_barred_on = e.time_barred_on, booked_on = today, journal_no = number, approved_by = actor,
+        approved_at = e.approved_at
+    where d.account_id = account and d.id = entry;
+    update payments.account_balance k
+    set charged = k.charged + case when is_credit then 0 else e.amount end,
+        credited = k.credited + case when is_credit then e.amount else 0 end,
+        oldest_open_due = (
+            select min(o.effective_due_on) from payments.entry o
+            where o.account_id = account and o.side = 'charge' and o.open_amount > 0),
+        version = this.version, seal = sha256(this.seal || convert_to(facts || number, 'UTF8')), updated_at = now()
+    where k.account_id = account
+    returning k.seal into this.seal;
+    insert into payments.seal (account_id, seq, event, entries, hash)
+    values (account, this.version, 'approved', array[entry], this.seal);
+    return true;
+end
+$$;
+
+-- Approve drafts: number them in the journal, post them, allocate, carry the balances, tell the history. Entries that are no drafts (any
 -- more) are left alone, so that two people who approve the same list approve it once. «today» is the accounting day.
 -- Returns what became approved; «waits»: its credits wait for a policy that is computed outside. In books that book
 -- interest when it is paid nothing happens until «interest_done»: such accounts come back, locked, without an entry.
@@ -582,6 +701,10 @@ declare
     is_outside boolean;
     wrong text;
 begin
+    if cardinality(entries) = 1 and payments.approve_plain(accounts[1], entries[1], today) then
+        return query select accounts[1], entries[1], false;
+        return;
+    end if;
     perform payments.hold(accounts);
     if not interest_done then
         return query
@@ -666,6 +789,13 @@ begin
         perform payments.settle(posted_accounts, posted, greatest(today, current_date), false);
     end if;
     perform payments.carry(posted_accounts, posted, 1);
+    insert into kernel.audit_log (verb, customer, subject, facts)
+    select 'payments.approved', a.customer, case count(*) when 1 then 'entry ' || min(e.id) else '' end,
+           payments.told(count(*), coalesce(sum(e.amount) filter (where e.side = 'charge'), 0)::bigint,
+               coalesce(sum(e.amount) filter (where e.side = 'credit'), 0)::bigint)
+    from unnest(posted_accounts, posted) n (account_id, id) join payments.entry e using (account_id, id)
+    join payments.account a on a.id = e.account_id
+    group by a.customer;
     return query select n.account_id, n.id, is_outside from unnest(posted_accounts, posted) n (account_id, id);
 end
 $$;
@@ -860,7 +990,7 @@ $$;
 
 -- The oldest open due date after allocations changed without a posting.
 create function payments.remember(accounts bigint[]) returns void
-    language sql set search_path = pg_catalog, pg_temp
+    language sql
 begin atomic
     update payments.account_balance b
     set oldest_open_due = (
@@ -898,5 +1028,5 @@ grant execute on function payments.hold to ebok_app;
 revoke insert, update, delete on payments.designation, payments.seal, payments.purged from ebok_app;
 revoke execute on all functions in schema payments from public;
 revoke execute on function payments.settle_first_come, payments.settle_in_turn, payments.settle, payments.turning,
-    payments.keep, payments.fit_pins, payments.make_room, payments.remember, payments.carry, payments.check_references
+    payments.approve_plain, payments.keep, payments.fit_pins, payments.make_room, payments.remember, payments.carry, payments.check_references
     from ebok_app;

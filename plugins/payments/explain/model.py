@@ -109,6 +109,15 @@ class OwnAccount:
 
 
 @dataclass(frozen=True, slots=True)
+class Owner:
+    """The customer whose accounts are looked at."""
+
+    customer: int
+    customer_no: str
+    customer_name: str
+
+
+@dataclass(frozen=True, slots=True)
 class Standing:
     """How a customer or an account stood: the position, what is open (at most some of it, ``unlisted`` more), ageing.
 
@@ -123,6 +132,7 @@ class Standing:
     credits: tuple[Item, ...] = ()
     unlisted: int = 0
     accounts: tuple[OwnAccount, ...] = ()
+    owner: Owner | None = None
 
 
 @dataclass(frozen=True, slots=True)

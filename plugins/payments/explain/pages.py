@@ -128,6 +128,7 @@ async def _why(request: Request, whose: Whose, query: WhyQuery) -> dict[str, Any
         "months": model.MONTHS,
         "words": model.balance_words,
         "accounts": standing.accounts,
+        "owner": standing.owner,
         "account": whose.account,
         "opened": query.open,
         "known_on": request[SITE].clock.now(),
@@ -272,9 +273,12 @@ async def _account(request: Request) -> tuple[Row, Whose]:
 
 async def account_why(request: Request, query: WhyQuery) -> Mapping[str, Any]:
     """Where an account's amount to pay and balance come from."""
-    row, whose = await _account(request)
-    found = await _why(request, whose, query)
-    return {**found, "owner": row, "link": _OFFICE, "more": f"{request.path}?open="}
+    number = int(request.match_info["account"])
+    found = await _why(request, Whose(None, number), query)
+    own = next((one for one in found["accounts"] if one.account == number), None)
+    if own is None:
+        raise not_found()
+    return {**found, "own": own, "link": _OFFICE, "more": f"{request.path}?open="}
 
 
 async def entry_why(request: Request) -> Mapping[str, Any]:
@@ -317,7 +321,7 @@ async def account_statement_pdf(request: Request, query: KnownPeriodQuery) -> Pd
 
 
 _ENTRIES_SELECT: Final[LiteralString] = """
-select e.id, e.account_id, e.counted_on, e.side, e.kind, e.title, e.document_no, e.approved_at, e.voided_at,
+select e.id, e.account_id, e.counted_on, e.side, e.kind, e.title, e.approved_at, e.voided_at,
        case e.side when 'charge' then e.amount end as charged, case e.side when 'credit' then e.amount end as credited,
        $2::text as zone
 from payments.entry e
@@ -337,7 +341,6 @@ ENTRIES: Final = Listing(
         Column("approved_at", _("Known since"), "moment", sort="approved_at"),
         Column("kind", _("Kind"), show=_kind),
         Column("title", _("Title")),
-        Column("document_no", _("Document")),
         Column("charged", _("Charged"), "money", total=True),
         Column("credited", _("Paid"), "money", total=True),
         Column("voided_at", _("Voided on"), "moment"),

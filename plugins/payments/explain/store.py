@@ -24,6 +24,7 @@ from plugins.payments.explain.model import (
     Met,
     Month,
     OwnAccount,
+    Owner,
     Standing,
     Statement,
     Told,
@@ -38,9 +39,10 @@ LONGEST_STATEMENT: Final = 2000
 
 @dataclass(frozen=True, slots=True)
 class Whose:
-    """A customer, or one account of theirs: another customer's account has nothing in it."""
+    """A customer, or one account of theirs: another customer's account has nothing in it. The office names an account
+    alone."""
 
-    customer: int
+    customer: int | None
     account: int | None = None
 
 
@@ -48,8 +50,9 @@ class Whose:
 
 _PAST: Final[LiteralString] = """
 with account as (
-    select a.id, c.consumer from payments.account a join kernel.customer c on c.id = a.customer
-    where a.customer = $1 and ($2::bigint is null or a.id = $2)
+    select a.id, a.customer, c.consumer from payments.account a join kernel.customer c on c.id = a.customer
+    where a.customer = coalesce($1::bigint, (select o.customer from payments.account o where o.id = $2))
+      and ($2::bigint is null or a.id = $2)
 ), counted as (
     select e.*
     from account a join payments.entry e on e.account_id = a.id
@@ -76,8 +79,9 @@ with account as (
 
 _PRESENT: Final[LiteralString] = """
 with account as (
-    select a.id, c.consumer from payments.account a join kernel.customer c on c.id = a.customer
-    where a.customer = $1 and ($2::bigint is null or a.id = $2)
+    select a.id, a.customer, c.consumer from payments.account a join kernel.customer c on c.id = a.customer
+    where a.customer = coalesce($1::bigint, (select o.customer from payments.account o where o.id = $2))
+      and ($2::bigint is null or a.id = $2)
 ), item as (
     select e.*, e.open_amount as open, coalesce((
         select sum(l.amount) from payments.allocation l
@@ -128,7 +132,9 @@ select h.day as to_pay_by,
                 where k.account_id = a.id and k.place not in ('credit', 'barred') and k.due <= h.day)
             ) order by b.id, a.id), '[]')
         from payments.account a join payments.book b on b.id = a.book left join sums s on s.id = a.id
-        where a.customer = $1) as accounts
+        where a.customer = (select customer from account limit 1)) as accounts,
+       (select jsonb_build_object('customer', c.id, 'customer_no', c.customer_no, 'customer_name', c.name)
+        from kernel.customer c where c.id = (select customer from account limit 1)) as owner
 from horizon h left join owed o on true
 group by h.day"""
 
@@ -253,7 +259,9 @@ HISTORY_SQL: Final[LiteralString] = """
 with counted as (
     select e.*
     from payments.account a join payments.entry e on e.account_id = a.id
-    where a.customer = $1 and ($2::bigint is null or a.id = $2) and e.state <> 'draft'
+    where a.customer = coalesce($1::bigint, (select o.customer from payments.account o where o.id = $2))
+      and ($2::bigint is null or a.id = $2)
+      and e.state <> 'draft'
       and e.counted_on <= coalesce($3::date, 'infinity') and e.approved_at <= coalesce($4::timestamptz, 'infinity')
       and (e.voided_at is null or e.voided_at > coalesce($4::timestamptz, 'infinity'))
 ), monthly as (
@@ -293,7 +301,9 @@ STATEMENT_SQL: Final[LiteralString] = """
 with counted as (
     select e.*
     from payments.account a join payments.entry e on e.account_id = a.id
-    where a.customer = $1 and ($2::bigint is null or a.id = $2) and e.state <> 'draft'
+    where a.customer = coalesce($1::bigint, (select o.customer from payments.account o where o.id = $2))
+      and ($2::bigint is null or a.id = $2)
+      and e.state <> 'draft'
       and e.counted_on <= $4::date and e.approved_at <= coalesce($5::timestamptz, 'infinity')
       and (e.voided_at is null or e.voided_at > coalesce($5::timestamptz, 'infinity'))
 )
@@ -412,6 +422,7 @@ def _standing(row: Row | None, on: date) -> Standing:
             OwnAccount(one["account"], one["account_no"], one["book"], Money(one["balance"] or 0))
             for one in row["accounts"]
         ),
+        owner=Owner(**row["owner"]) if row["owner"] else None,
     )
 
 

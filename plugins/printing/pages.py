@@ -90,7 +90,7 @@ async def order(request: Request, choice: Choice) -> dict[str, object]:
         "choice": choice,
         "wanted": _query(choice),
         "payee_options": [
-            (payee.account_no, f"{payee.name}, {format_nrb(payee.account_no)}") for payee in payees if payee.account_no
+            (payee.account_no, f"{format_nrb(payee.account_no)}, {payee.name}") for payee in payees if payee.account_no
         ],
         "kinds": [
             (OrderKind.TRANSFER, _("by transfer")),

@@ -151,7 +151,7 @@ def proofs(report: Mapping[str, Any]) -> list[tuple[Text, str]]:
         (_("Sum of the kept balances"), _balance(report["proof"]["kept"])),
         (_("Accounts"), str(accounts["all"])),
         (_("of them to pay / overpaid"), f"{accounts['owing']} / {accounts['overpaid']}"),
-        (_("of them past due"), str(accounts["in_arrears"])),
+        (_("of them still past due from then"), str(accounts["in_arrears"])),
         (
             _("Payments not yet assigned"),
             f"{report['suspense']['lines']}, {Money(report['suspense']['amount'])}",
@@ -205,9 +205,11 @@ def _heading(pdf: FPDF, y: float, text: str, *, size: float = 11) -> float:
 def _paragraph(pdf: FPDF, y: float, text: str, *, muted: bool = False, mono: bool = False) -> float:
     pdf.set_text_color(_MUTED if muted else _INK)
     pdf.set_font(documents.MONO if mono else documents.SANS, size=7.5 if mono else 10)
-    pdf.set_xy(LEFT, y)
-    pdf.multi_cell(WIDTH, 3.6 if mono else 5.2, documents.printable(text), align="L")
-    return pdf.get_y()
+    for line in text.splitlines():
+        pdf.set_xy(LEFT, y)
+        pdf.multi_cell(WIDTH, 3.6 if mono else 5.2, documents.printable(line), align="L")
+        y = pdf.get_y()
+    return y
 
 
 def _facts(pdf: FPDF, y: float, rows: Iterable[tuple[Text, str]]) -> float:
@@ -223,7 +225,7 @@ def _facts(pdf: FPDF, y: float, rows: Iterable[tuple[Text, str]]) -> float:
 
 
 def _table(pdf: FPDF, y: float, head: tuple[Text, ...], rows: Iterable[tuple[str, ...]]) -> float:
-    """A label column, then figures to the right; the last row is bold where it totals."""
+    """A label column, then figures to the right."""
     first = 68.0
     width = (WIDTH - first) / (len(head) - 1)
     pdf.set_draw_color(_LINE)

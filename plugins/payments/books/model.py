@@ -24,6 +24,7 @@ POLICIES: Final[Mapping[str, Text]] = {
         "Public levies: the oldest arrears, principal and interest in proportion (Tax Ordinance, art. 55 and 62)"
     ),
 }
+POLICIES_IN_SHORT: Final[Mapping[str, Text]] = {"civil": _("civil law"), "public": _("public levies")}
 REGIMES: Final[Mapping[str, Text]] = {
     "statutory_delay": _("Statutory interest for delay (art. 481 of the Civil Code)"),
     "trade": _("Interest in commercial transactions, between businesses"),

@@ -187,7 +187,7 @@ TURNOVER: Final = Listing(
     "payments.turnover",
     month_store.TURNOVER_LISTED,
     (
-        Column("account_no", _("Account"), sort="account_no", link="kernel.customer", by={"customer": "customer"}),
+        Column("account_no", _("Account"), sort="account_no", link="payments.account", by={"account": "id"}),
         Column("name", _("Customer"), sort='kernel.pl_sort(name) collate "C"'),
         Column("opening_debit", _("Opening, debit"), "money", total=True),
         Column("opening_credit", _("Opening, credit"), "money", total=True),
@@ -199,7 +199,11 @@ TURNOVER: Final = Listing(
         Column("closing_credit", _("Closing, credit"), "money", total=True),
     ),
     order="account_no",
-    filters=(Filter("customer", _("Customer no."), "customer_no = {0}"),),
+    # The month is an argument of the select; as a filter it stays in the address while paging and in the file.
+    filters=(
+        Filter("month", _("Month, for example 2026-10"), "{0}::text <> ''"),
+        Filter("customer", _("Customer no."), "customer_no = {0}"),
+    ),
     title_of="account_no",
 )
 
@@ -224,7 +228,6 @@ async def turnover(request: Request, query: TurnoverQuery) -> Mapping[str, Any] 
         args=(book.id, month.year_start, month.first, month.last, book.rules.storno),
         extra={
             "book": book,
-            "month": str(month),
             "title": month_name(month),
             "storno": STORNOS[book.rules.storno],
         },

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from datetime import UTC, datetime, time
 from decimal import Decimal
 from typing import Annotated, Any, Final, Literal, LiteralString
@@ -41,7 +41,15 @@ from kernel import (
 )
 from plugins.payments.books import documents as papers
 from plugins.payments.books import store
-from plugins.payments.books.model import LEDGER_ROLES, POLICIES, REGIMES, STORNOS, BookRules, virtual_account
+from plugins.payments.books.model import (
+    LEDGER_ROLES,
+    POLICIES,
+    POLICIES_IN_SHORT,
+    REGIMES,
+    STORNOS,
+    BookRules,
+    virtual_account,
+)
 from plugins.payments.settings import check_nrb
 
 # --- the list -------------------------------------------------------------------------------------------------------
@@ -52,7 +60,7 @@ from payments.book"""
 
 
 def _policy(row: Row) -> Text:
-    return POLICIES.get(row["allocation_policy"], Text(row["allocation_policy"]))
+    return POLICIES_IN_SHORT.get(row["allocation_policy"], Text(row["allocation_policy"]))
 
 
 def grouped(account_no: str) -> str:
@@ -119,17 +127,32 @@ async def book(request: Request) -> Mapping[str, Any]:
         "grouped": grouped,
         "changes": [change for change in changes if not change.is_pending],
         "pending": next((change for change in changes if change.is_pending), None),
-        "words": _words(found.rules),
+        "words": _words(request, found.rules),
         "sample": _sample(found.virtual_prefix),
         "may_change": request[ACTOR].may("payments.books"),
     }
 
 
-def _words(rules: BookRules) -> list[tuple[Text, Text | str]]:
-    regime = REGIMES.get(rules.interest_regime, Text(rules.interest_regime))
+def _policies(request: Request) -> Mapping[str, Text]:
+    """What a payment pays: the bundled rules and those of other plugins, under their names."""
+    foreign = request[SITE].registry.extensions.get("payments.allocation_policy", {})
+    return {**POLICIES, **{name: Text(name) for name in foreign}}
+
+
+def _regimes(request: Request) -> Mapping[str, Text]:
+    """How interest is computed: the bundled regimes and those of other plugins."""
+    foreign = request[SITE].registry.extensions.get("payments.interest_regime", {})
+    return {**REGIMES, **{name: regime.label for name, regime in foreign.items()}}
+
+
+def _words(request: Request, rules: BookRules) -> list[tuple[Text, Text | str]]:
+    regime = _regimes(request).get(rules.interest_regime, Text(rules.interest_regime))
     return [
         (_("Role"), LEDGER_ROLES[rules.ledger_role]),
-        (_("What a payment pays"), POLICIES.get(rules.allocation_policy, Text(rules.allocation_policy))),
+        (
+            _("What a payment pays"),
+            _policies(request).get(rules.allocation_policy, Text(rules.allocation_policy)),
+        ),
         (_("Within one debt"), _("interest and costs first") if rules.interest_first else _("the principal first")),
         (
             _("Charges not yet due"),
@@ -202,12 +225,12 @@ class BookForm(BaseModel):
     is_mirror: bool = False
     payee_name: Line = ""
 
-    def rules(self) -> BookRules:
-        """The rules of the form. Raises Refused."""
+    def rules(self, policies: Container[str], regimes: Container[str]) -> BookRules:
+        """The rules of the form. Raises Refused for one that nobody provides."""
         wrong: dict[str, Text] = {}
-        if self.allocation_policy not in POLICIES:
+        if self.allocation_policy not in policies:
             wrong["allocation_policy"] = _("There is no such rule")
-        if self.interest_regime not in REGIMES:
+        if self.interest_regime not in regimes:
             wrong["interest_regime"] = _("There is no such rule")
         agreed = self.interest_regime == "contractual"
         if agreed and self.contract_rate is None:
@@ -250,50 +273,52 @@ _NEW: Final = BookRules(
 )
 
 
-def _choices(rules: BookRules) -> dict[str, Any]:
+def _choices(request: Request, rules: BookRules) -> dict[str, Any]:
     return {
         "rules": rules,
         "rate": _percent(rules.contract_rate),
         "roles": tuple(LEDGER_ROLES.items()),
-        "policies": tuple(POLICIES.items()),
-        "regimes": tuple(REGIMES.items()),
+        "policies": tuple(_policies(request).items()),
+        "regimes": tuple(_regimes(request).items()),
         "stornos": tuple(STORNOS.items()),
     }
 
 
 async def new(request: Request) -> Mapping[str, Any]:
     """The form of a new book."""
-    return _choices(_NEW)
+    return _choices(request, _NEW)
 
 
 async def add(request: Request, form: NewBookForm) -> web.Response:
     """Open a book."""
-    made = await store.add_book(request[CONN], form.code, form.rules())
+    rules = form.rules(_policies(request), _regimes(request))
+    made = await store.add_book(request[CONN], form.code, rules)
     return redirect(request, "payments.books_book", book=made, flash=_("The book is open."))
 
 
 async def edit(request: Request) -> Mapping[str, Any]:
     """The form of a book's rules; those that are fixed are shown, not asked."""
     found = await _found(request)
-    return {"book": found, "words": _words(found.rules), **_choices(found.rules)}
+    return {"book": found, "words": _words(request, found.rules), **_choices(request, found.rules)}
 
 
 async def save(request: Request, form: BookForm) -> web.Response:
     """Write what the office decides about a book. What is fixed stays, whatever was sent."""
     found = await _found(request)
-    await store.change_book(request[CONN], found, _with_fixed(found, form))
+    rules = _with_fixed(found, form).rules(_policies(request), _regimes(request))
+    await store.change_book(request[CONN], found, rules)
     return redirect(request, "payments.books_book", book=found.id, flash=_("Saved"))
 
 
-def _with_fixed(found: store.Book, form: BookForm) -> BookRules:
+def _with_fixed(found: store.Book, form: BookForm) -> BookForm:
     if not found.in_use:
-        return form.rules()
+        return form
     kept = {
         name: getattr(found.rules, name)
         for name in ("ledger_role", "allocation_policy", "interest_first", "prepay", "interest_regime", "is_mirror")
         if name not in form.model_fields_set
     }
-    return form.model_copy(update=kept).rules()
+    return form.model_copy(update=kept)
 
 
 # --- whom customers pay ---------------------------------------------------------------------------------------------

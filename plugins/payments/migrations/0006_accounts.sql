@@ -279,6 +279,9 @@ $$;
 
 -- --- accounts ------------------------------------------------------------------------------------------------------
 
+-- The office's list goes by the account's number, whatever the book.
+create index account_by_number on payments.account (account_no, id);
+
 create function payments.open_account(customer bigint, book bigint, service_point bigint, account_no text, today date)
     returns bigint
     language plpgsql security definer set search_path = pg_catalog, pg_temp as

@@ -123,6 +123,7 @@ create table payments.purged (
     account_id bigint not null,
     id bigint not null,
     digest bytea not null,
+    void_digest bytea,
     purged_at timestamptz not null default now(),
     primary key (account_id, id),
     foreign key (account_id, id) references payments.entry (account_id, id)
@@ -135,6 +136,13 @@ create function payments.personal(e payments.entry, salt uuid) returns bytea
 return coalesce(
     (select p.digest from payments.purged p where p.account_id = e.account_id and p.id = e.id),
     sha256(convert_to(salt::text || row(e.title, e.document_no, e.reason)::text, 'UTF8'))
+);
+
+create function payments.void_reason(e payments.entry, salt uuid) returns bytea
+    language sql stable
+return coalesce(
+    (select p.void_digest from payments.purged p where p.account_id = e.account_id and p.id = e.id),
+    sha256(convert_to(salt::text || e.void_reason, 'UTF8'))
 );
 
 -- What a seal covers of an entry, by event. The journal number comes last, so that everything before it is ready when the
@@ -150,7 +158,7 @@ return case event
         (extract(epoch from e.approved_at) * 1000000)::bigint, encode(payments.personal(e, salt), 'hex'))::text
         || coalesce(e.journal_no::text, '')
     else row(event, e.account_id, e.id, e.voided_by, (extract(epoch from e.voided_at) * 1000000)::bigint,
-        encode(sha256(convert_to(salt::text || e.void_reason, 'UTF8')), 'hex'))::text
+        encode(payments.void_reason(e, salt), 'hex'))::text
 end;
 
 with sealed as (
@@ -206,6 +214,36 @@ begin
     )
     insert into payments.seal (account_id, seq, event, entries, hash)
     select account_id, version, what, ids, seal from carried;
+end
+$$;
+
+-- After retention: take the personal text out of what was booked on an account until a day. Its digests stay, so the
+-- chain holds; who asks is a superadministrator in the announced mode, and has checked that the time has come.
+create function payments.purge_texts(account bigint, through date) returns bigint
+    language plpgsql security definer set search_path = pg_catalog, pg_temp as
+$$
+declare
+    purged bigint;
+begin
+    if coalesce(current_setting('ebok.mode', true), '') <> 'superadmin' then
+        raise exception 'only the superadministrator, in the announced mode, may purge'
+            using errcode = 'EB001', schema = 'payments', table = 'entry';
+    end if;
+    perform payments.hold(array[account]);
+    insert into payments.purged (account_id, id, digest, void_digest)
+    select e.account_id, e.id, payments.personal(e, a.salt), case e.state when 'voided' then payments.void_reason(e, a.salt) end
+    from payments.entry e join payments.account a on a.id = e.account_id
+    where a.id = purge_texts.account and e.state <> 'draft' and e.booked_on <= through
+    on conflict (account_id, id) do nothing;
+    get diagnostics purged = row_count;
+    alter table payments.entry disable trigger protect_approved;
+    update payments.entry e
+    set title = '', document_no = '', reason = '', void_reason = case when e.void_reason is not null then '–' end
+    from payments.purged p
+    where e.account_id = purge_texts.account and p.account_id = e.account_id and p.id = e.id
+      and (e.title, e.document_no, e.reason) <> ('', '', '');
+    alter table payments.entry enable trigger protect_approved;
+    return purged;
 end
 $$;
 

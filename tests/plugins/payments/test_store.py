@@ -264,6 +264,26 @@ async def test_the_chain_shows_what_was_done_behind_the_ledger_s_back(site: Site
     assert any(isinstance(one, Finding) and words in one.message for one in found), found
 
 
+async def test_a_purge_takes_the_text_and_leaves_the_chain(site: Site) -> None:
+    async with acting(site, superadmin_mode=True) as conn:
+        book = await Book.opened(conn)
+        await book.post(book.charge(1000, DAY, title="Czynsz Jana Kowalskiego", document_no="N/1"))
+        (voided,) = await book.post(book.payment(77, DAY))
+        await book.void(voided)
+    with pytest.raises(Exception, match="superadministrator"):
+        async with acting(site) as conn:
+            await conn.execute("select payments.purge_texts($1, $2)", book.account, TODAY)
+    async with acting(site, superadmin_mode=True) as conn:
+        assert await conn.fetchval("select payments.purge_texts($1, $2)", book.account, DAY) == 0, "booked later"
+        assert await conn.fetchval("select payments.purge_texts($1, $2)", book.account, TODAY) == 2
+        assert await conn.fetchval("select payments.purge_texts($1, $2)", book.account, TODAY) == 0
+    async with site.db.connection() as conn:
+        texts = await conn.fetch("select title || document_no || coalesce(void_reason, '') as text from payments.entry")
+        assert {row["text"] for row in texts} == {"", "–"}
+        for check in checks.CHECKS:
+            assert [finding async for finding in check.run(conn)] == [], check.name
+
+
 async def test_the_card_pages_with_a_running_balance(site: Site) -> None:
     ledger = KeptLedger()
     async with acting(site) as conn:

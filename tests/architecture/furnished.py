@@ -172,7 +172,7 @@ async def _furnish(office: Office, history: int) -> Furnished:
         anna = await furnished.visitor(Role.CUSTOMER)
         jan = await office.visitor(Role.CUSTOMER, foreign)
         for visitor, ids in ((anna, there), (jan, others)):
-            made = await visitor.post("/payment-order", {"amount": "20,00"})
+            made = await visitor.post("/payment-order", {"amount": "20,00", "account": ACCOUNT_NO})
             ids["reference"] = [made.headers["Location"].rsplit("/", 1)[1]]
     return furnished
 

@@ -240,7 +240,7 @@ def _today(request: Request) -> date:
 
 _VIEW, _CLOSE, _REOPEN = "payments.view", "payments.close_month", "payments.reopen_month"
 _BOOK = r"/admin/books/{book:\d+}"
-_ONE = _BOOK + r"/months/{month:\d\d\d\d-\d\d}"
+_ONE = _BOOK + r"/months/{month:[\d-]+}"
 
 ROUTES: Final = (
     Route("GET", f"{_BOOK}/months", months, _VIEW, "payments.books_months", template="payments/books/months.html"),

@@ -58,7 +58,8 @@ def _head(pdf: FPDF, note: Note, creditor: Creditor) -> float:
 def _answer(pdf: FPDF, note: Note, creditor: Creditor, y: float) -> float:
     """What to pay, by when and where: before the table that explains it."""
     pdf.set_fill_color(_BAND)
-    pdf.rect(LEFT, y, RIGHT - LEFT, 26.0, style="F")
+    height = 26.0 if creditor.account_no else 20.0
+    pdf.rect(LEFT, y, RIGHT - LEFT, height, style="F")
     _text(pdf, LEFT + 4.0, y + 6.5, str(_("To pay by {day}", day=note.due_on)), 9, colour=_MUTED)
     _text(pdf, LEFT + 4.0, y + 15.0, str(note.total), 18, bold=True)
     if creditor.account_no:
@@ -67,8 +68,8 @@ def _answer(pdf: FPDF, note: Note, creditor: Creditor, y: float) -> float:
         _text(pdf, 86.0, y + 18.0, str(_("Title of the transfer")), 8, colour=_MUTED)
         _text(pdf, 86.0, y + 23.0, creditor.transfer_title, 10.5)
     says = _("Interest for delay up to {day}, that day included.", day=note.as_of)
-    _text(pdf, LEFT, y + 34.0, str(says), 9.5)
-    return y + 43.0
+    _text(pdf, LEFT, y + height + 8.0, str(says), 9.5)
+    return y + height + 17.0
 
 
 def _grouped(account_no: str) -> str:
@@ -137,6 +138,7 @@ def _feet(pdf: FPDF, note: Note) -> None:
     count = pdf.pages_count
     for number in range(1, count + 1):
         pdf.page = number
+        pdf.set_font(documents.SANS, size=1)  # so that the next font is written into this page
         _text(pdf, LEFT, BOTTOM + 8.0, f"{_('Interest note')} {note.note_no}", 8, colour=_MUTED)
         page: Text = _("Page {number} of {count}", number=number, count=count)
         _right(pdf, RIGHT, BOTTOM + 8.0, str(page), 8, colour=_MUTED)

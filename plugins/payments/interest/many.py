@@ -87,7 +87,7 @@ ACCOUNTS: Final = Listing(
         Column("name", _("Customer")),
         Column("charges", _("Charges"), "number"),
         Column("amount", _("Interest"), "money", sort="amount", total=True),
-        Column("note_no", _("Note")),
+        Column("note_no", _("Interest note")),
         Column("noted", _("Noted"), "money", total=True),
     ),
     order="account_no",

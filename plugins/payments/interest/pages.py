@@ -135,7 +135,7 @@ NOTES: Final = Listing(
     "payments.interest_notes",
     _NOTES_SELECT,
     (
-        Column("note_no", _("Note"), link="payments.interest_note", by={"note": "id"}),
+        Column("note_no", _("Interest note"), link="payments.interest_note", by={"note": "id"}),
         Column("issued_on", _("Day of issue"), "date", sort="id"),
         Column("customer_no", _("Customer no.")),
         Column("name", _("Customer")),
@@ -147,7 +147,7 @@ NOTES: Final = Listing(
     ),
     order="-issued_on",
     filters=(
-        Filter("note_no", _("Note"), "note_no = upper({0}::text)"),
+        Filter("note_no", _("Interest note"), "note_no = upper({0}::text)"),
         Filter("customer", _("Customer no."), "customer_no = {0}"),
         Filter("since", _("Day from"), "issued_on >= {0}", kind="date"),
         Filter("until", _("Day to"), "issued_on <= {0}", kind="date"),

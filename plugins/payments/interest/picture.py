@@ -13,7 +13,7 @@ from plugins.payments.interest.words import percent
 
 WIDTH, HEIGHT = 760, 220
 _LEFT, _RIGHT, _TOP, _BOTTOM = 8, 752, 30, 188
-_ROOM: Final = 74
+_ROOM: Final = 86
 """What a label takes."""
 YEARS: Final = timedelta(days=5 * 365)
 """How far back the picture goes; older rates stand in the table."""
@@ -64,6 +64,11 @@ def rate_picture(rates: Sequence[Rate], today: date) -> Picture | None:
     def up(rate: Rate) -> int:
         return round(_BOTTOM - (_BOTTOM - _TOP) * rate.percent / highest)
 
+    def above(x: int) -> int:
+        """Where a label that begins at ``x`` touches no step."""
+        left, right = (x, x + _ROOM) if x <= _RIGHT - _ROOM else (_RIGHT - _ROOM, _RIGHT)
+        return min(up(rate) for begins, ends, rate in steps if across(begins) < right and across(ends) > left) - 8
+
     corners = [(across(day), up(rate)) for begins, ends, rate in steps for day in (begins, ends)]
     line = " ".join(f"{x},{y}" for x, y in corners)
     changes = [
@@ -74,7 +79,7 @@ def rate_picture(rates: Sequence[Rate], today: date) -> Picture | None:
     return Picture(
         line=line,
         area=f"{corners[0][0]},{_BOTTOM} {line} {corners[-1][0]},{_BOTTOM}",
-        values=_apart(Label(across(begins), up(rate) - 8, percent(rate.percent)) for begins, rate in changes),
+        values=_apart(Label(across(begins), above(across(begins)), percent(rate.percent)) for begins, rate in changes),
         days=_apart(Label(across(begins), _BOTTOM + 20, short_date(begins)) for begins, _rate in changes),
         now=across(today),
         since=since,

@@ -74,11 +74,11 @@ Action = Literal["save", "remove"]
 def kinds_of(request: Request) -> dict[str, Text]:
     """Kinds of rates that any regime reads, with what they are called: bundled ones first."""
     foreign = store.regimes_of(request[SITE])
-    return {
-        regime.rates_kind: regime.label
-        for regime in reversed([*REGIMES.values(), *foreign.values()])
-        if regime.rates_kind is not None
-    }
+    kinds: dict[str, Text] = {}
+    for regime in (*REGIMES.values(), *foreign.values()):
+        if regime.rates_kind is not None:
+            kinds.setdefault(regime.rates_kind, regime.label)
+    return kinds
 
 
 # --- rates ----------------------------------------------------------------------------------------------------------

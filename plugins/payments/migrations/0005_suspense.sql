@@ -7,19 +7,19 @@ create sequence payments.incoming_id;
 create table payments.incoming (
     id bigint primary key default nextval('payments.incoming_id'),
     -- The bank account and the statement's number; empty for a line entered by hand.
-    statement text not null default '' check (length(statement) <= 80),
+    statement text not null default '',
     line_no integer check (line_no > 0),
     amount bigint not null constraint incoming_amount check (amount between 1 and 1000000000000),
     currency text not null default 'PLN' constraint incoming_currency check (currency = 'PLN'),
     value_date date not null,
     paid_on date,
     booked_on date not null,
-    payer_name text not null default '' check (length(payer_name) <= 200),
-    payer_account text not null default '' check (length(payer_account) <= 40),
+    payer_name text not null default '',
+    payer_account text not null default '',
     -- The account number that it was paid to: an account's own (virtual) one tells whose money it is.
-    paid_to text not null default '' check (length(paid_to) <= 40),
-    title text not null default '' check (length(title) <= 500),
-    channel text not null default 'transfer'
+    paid_to text not null default '',
+    title text not null default '',
+    channel text not null default 'transfer' constraint incoming_channel
         check (channel in ('transfer', 'cash', 'gateway', 'direct_debit', 'offset')),
     source text,
     external_id text,
@@ -32,6 +32,8 @@ create table payments.incoming (
     created_by text not null default nullif(current_setting('ebok.actor', true), ''),
     created_at timestamptz not null default now(),
     constraint incoming_external unique (source, external_id),
+    constraint incoming_texts check (length(statement) <= 80 and length(payer_name) <= 300 and length(payer_account) <= 40
+        and length(paid_to) <= 40 and length(title) <= 1000),
     constraint incoming_assigned check (assigned between 0 and amount),
     check ((source is null) = (external_id is null))
 );
@@ -113,6 +115,19 @@ create function payments.open_day(day date) returns date
     language sql stable set search_path = pg_catalog, pg_temp as
 $$
     select greatest(day, (select max(b.closed_through) + 1 from payments.book b where not b.is_mirror))
+$$;
+
+-- A draft that is made of a line was entered by whom the line was: where two people are wanted, the one who assigns it is
+-- the second.
+create function payments.came_from(accounts bigint[], entries bigint[], lines bigint[]) returns void
+    language plpgsql security definer set search_path = pg_catalog, pg_temp as
+$$
+begin
+    update payments.entry e set created_by = i.created_by
+    from unnest(accounts, entries, lines) n (account_id, id, line) join payments.incoming i on i.id = n.line
+    where e.account_id = n.account_id and e.id = n.id and e.state = 'draft' and e.side = 'credit'
+      and e.value_date = i.value_date;
+end
 $$;
 
 -- Take from lines what these parts say. An entry has been approved for each part on an account of an own book.
@@ -358,6 +373,6 @@ revoke insert, update, delete on payments.incoming, payments.incoming_part, paym
     payments.incoming_export from ebok_app;
 grant insert (statement, line_no, amount, currency, value_date, paid_on, booked_on, payer_name, payer_account, paid_to,
     title, channel, source, external_id) on payments.incoming to ebok_app;
-revoke execute on function payments.open_day, payments.assign, payments.give_back, payments.undo_part,
+revoke execute on function payments.open_day, payments.came_from, payments.assign, payments.give_back, payments.undo_part,
     payments.follow_entry, payments.reconcile, payments.move_part, payments.export_incoming from public;
 revoke execute on function payments.give_back, payments.follow_entry from ebok_app;

@@ -26,6 +26,7 @@ from kernel import (
     ngettext,
     not_found,
     redirect,
+    settings,
 )
 from plugins.payments.charging import reading
 from plugins.payments.model import CHANNELS
@@ -285,10 +286,14 @@ async def undo(request: Request, form: UndoForm) -> web.Response:
     """Put a part back into suspense; its entry on the account is reversed."""
     _check_may(request)
     part = await _part(request)
-    await store.undo(request[CONN], part, form.reason, _today(request))
-    return redirect(
-        request, "payments.suspense_line", line=part.line, flash=_("The part is undone; the money is in suspense.")
+    two_people = settings(request, "payments").approver_differs
+    done = await store.undo(request[CONN], part, form.reason, _today(request), two_people=two_people)
+    flash = (
+        _("The part is undone; the money is in suspense.")
+        if done
+        else _("Entered. It counts once somebody else approves it.")
     )
+    return redirect(request, "payments.suspense_line", line=part.line, flash=flash)
 
 
 # --- what all of them need ------------------------------------------------------------------------------------------

@@ -32,6 +32,8 @@ from plugins.payments.suspense.model import (
 REFUSALS: Final[Mapping[str, Text]] = {
     "incoming_assigned": _("More would be assigned than there is. Somebody may have assigned a part meanwhile."),
     "incoming_amount": _("The amount of a line is between 0,01 zł and 10 000 000 000,00 zł."),
+    "incoming_texts": _("A text of a line is too long: the title has at most 1000 characters, the payer 300."),
+    "incoming_channel": _("This way in which money comes is not known."),
     "incoming_currency": _("Only money in złoty can be booked here."),
     "part_of_nothing": _("There is no such line."),
     "part_account": _("There is no such account."),
@@ -95,13 +97,17 @@ async def receive(conn: Connection, lines: Sequence[IncomingLine], today: date) 
     """Book each line once, on its day (in a closed month: on the first day of the open one); audited.
 
     Nothing is assigned yet: see ``assign_certain``. Raises Refused for another currency, an impossible amount, a day
-    that has not come, and for a line that was booked before with another amount or day.
+    that has not come, a line that is there twice, and one that was booked before with another amount or day.
     """
     if not lines:
         return Received((), ())
+    named: set[tuple[str, str | None]] = set()
     for line in lines:
         if (line.booked_on or line.value_date) > today:
             raise Refused(_("Line {line}: this day has not come yet.", line=line.external_id or line.title))
+        if line.source is not None and (line.source, line.external_id) in named:
+            raise Refused(_("Line {line} is there twice.", line=line.external_id))
+        named.add((line.source or "", line.external_id))
     with refusals():
         rows = await conn.fetch(
             RECEIVE_SQL,
@@ -350,6 +356,7 @@ where a.id = any ($1::bigint[])
 LINES_SQL: Final[LiteralString] = """
 select id, amount, left_amount, value_date, paid_on, title, channel from payments.incoming where id = any ($1::bigint[])
 """
+CAME_FROM_SQL: Final[LiteralString] = "select payments.came_from($1::bigint[], $2::bigint[], $3::bigint[])"
 ASSIGN_SQL: Final[LiteralString] = """
 select part from payments.assign($1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[], $5::text[], $6::text[]) part
 """
@@ -376,6 +383,9 @@ async def assign_many(conn: Connection, lines: Mapping[int, Sequence[PartDraft]]
     entered = [(number, part) for number, part in wanted if not accounts[part.account]["is_mirror"]]
     drafts = [_draft(facts[number], part) for number, part in entered]
     keys = await ledger.add_drafts(conn, drafts)
+    if keys:
+        own_books = [number for number, _part in entered]
+        await conn.execute(CAME_FROM_SQL, [key.account for key in keys], [key.entry for key in keys], own_books)
     await ledger.approve(conn, keys, today)
     entries: dict[int, Key] = {id(part): key for (_number, part), key in zip(entered, keys, strict=True)}
     with refusals():
@@ -496,11 +506,17 @@ async def give_back(conn: Connection, line: int, kind: str, amount: Money, reaso
 UNDO_SQL: Final[LiteralString] = "select payments.undo_part($1, $2)"
 
 
-async def undo(conn: Connection, part: Part, reason: str, today: date) -> None:
-    """Put a part back into suspense, its entry reversed; audited. Raises Refused."""
+async def undo(conn: Connection, part: Part, reason: str, today: date, *, two_people: bool = False) -> bool:
+    """Put a part back into suspense, its entry reversed; audited. Raises Refused.
+
+    With ``two_people`` the reversal waits for somebody else's approval, and the money stays until then: False.
+    """
     if part.undone_at is not None:
         raise Refused(REFUSALS["part_undone"])
     entry = None if part.entry is None else await ledger.entry(conn, part.entry)
+    if entry is not None and two_people:
+        await ledger.draft_reversals(conn, [entry.key], reason, today)
+        return False
     if entry is not None:
         await ledger.reverse(conn, entry, reason, today)
     else:
@@ -515,6 +531,7 @@ async def undo(conn: Connection, part: Part, reason: str, today: date) -> None:
         amount=part.amount,
         reason=reason,
     )
+    return True
 
 
 MOVE_SQL: Final[LiteralString] = "select payments.move_part($1, $2, $3, $4)"

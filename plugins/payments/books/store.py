@@ -115,7 +115,6 @@ class Book:
     virtual_prefix: str
     closed_through: date | None
     last_journal_no: int
-    accounts: int
 
     @property
     def in_use(self) -> bool:
@@ -124,16 +123,14 @@ class Book:
 
 BOOK_SQL: Final[LiteralString] = """
 select id, code, name, ledger_role, allocation_policy, interest_first, prepay, interest_regime, contract_rate,
-       limitation_years, storno, is_mirror, payee_name, payee_account, virtual_prefix, closed_through, last_journal_no,
-       (select count(*) from (
-           select from payments.account a where a.book = b.id and a.closed_on is null limit 10000) counted) as accounts
-from payments.book b
+       limitation_years, storno, is_mirror, payee_name, payee_account, virtual_prefix, closed_through, last_journal_no
+from payments.book
 where id = $1
 """
 
 
 async def book(conn: Connection, number: int) -> Book | None:
-    """A book by its id, or None; its open accounts are counted up to ten thousand."""
+    """A book by its id, or None."""
     row = await conn.fetchrow(BOOK_SQL, number)
     return _book(row) if row else None
 
@@ -190,7 +187,6 @@ def _book(row: Row) -> Book:
         virtual_prefix=row["virtual_prefix"],
         closed_through=row["closed_through"],
         last_journal_no=row["last_journal_no"],
-        accounts=row["accounts"],
     )
 
 

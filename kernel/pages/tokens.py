@@ -39,15 +39,16 @@ _BADGES: Final = {state: Badge(label, _TONES.get(state, "")) for state, label in
 
 # Instants and the time zone come as arguments: the organisation's clock is the one that counts.
 OWN_SQL: Final[LiteralString] = """
-select t.id, t.name, array_to_string(t.scopes, ', ') as scopes, t.created_at,
+select t.id, t.name, array_to_string(array_remove(t.scopes, 'kernel.api'), ', ') as scopes, t.created_at,
        ((t.expires_at - interval '1 second') at time zone $4)::date as last_day, t.last_used_at, t.last_used_from,
        case when t.revoked_at is not null then 'revoked' when t.expires_at <= $2 then 'expired'
             when t.expires_at <= $3 then 'soon' else 'works' end as state
 from kernel.api_token t where t.user_id = $1"""
 
 ALL_SQL: Final[LiteralString] = """
-select t.id, t.name, coalesce(nullif(u.name, ''), u.login) as owner, array_to_string(t.scopes, ', ') as scopes,
-       t.created_at, ((t.expires_at - interval '1 second') at time zone $3)::date as last_day, t.last_used_at,
+select t.id, t.name, coalesce(nullif(u.name, ''), u.login) as owner, t.created_at,
+       array_to_string(array_remove(t.scopes, 'kernel.api'), ', ') as scopes,
+       ((t.expires_at - interval '1 second') at time zone $3)::date as last_day, t.last_used_at,
        t.last_used_from,
        case when t.revoked_at is not null then 'revoked' when t.expires_at <= $1 then 'expired'
             when u.state <> 'active' or u.role = 'customer' then 'idle'
@@ -67,12 +68,12 @@ _NAME: Final = Column(
     "name", _("Name"), sort='kernel.pl_sort(name) collate "C"', link="kernel.token", by={"api_token": "id"}
 )
 _FACTS: Final = (
+    Column("state", _("State"), "badge", badges=_BADGES),
     Column("scopes", _("Permissions")),
-    Column("created_at", _("Made"), "moment", sort="id"),
     Column("last_day", _("Works until"), "date", sort="coalesce(last_day, 'infinity')", show=_until),
     Column("last_used_at", _("Last used"), "moment", sort="coalesce(last_used_at, '-infinity')", show=_used),
     Column("last_used_from", _("From the address")),
-    Column("state", _("State"), "badge", badges=_BADGES),
+    Column("created_at", _("Made"), "moment", sort="id"),
 )
 _FILTERS: Final = (
     Filter("text", _("Name or permission"), "lower(name || ' ' || scopes) like '%' || lower({0}::text) || '%'"),

@@ -169,6 +169,11 @@ def _check_references(registry: Registry) -> None:
         other = addresses.setdefault((route.method, route.path), route.name)
         if other != route.name:
             raise PluginError(f"Plugin {owner!r}: {route.method} {route.path} already belongs to {other!r}.")
+        once = route.creates or route.key_required
+        if once and (route.method == "GET" or route.read_only or not route.path.startswith("/api/")):
+            raise PluginError(
+                f"Plugin {owner!r}: route {route.name!r}: creates and key_required are for what the API changes."
+            )
         if route.template and not route.template.startswith(f"{owner}/"):
             raise PluginError(f"Plugin {owner!r}: the template {route.template!r} must lie in {owner}/.")
     for nav in registry.navigation:

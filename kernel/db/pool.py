@@ -40,9 +40,12 @@ class Stamp:
     request: str = ""
 
     def statements(self) -> str:
-        """``begin`` and the settings as one message; every value is reduced to a safe alphabet first."""
+        """``begin`` and the settings as one message; every value is reduced to a safe alphabet first.
+
+        The commit is written without waiting for the disk; ``_commit`` waits, when the locks are gone.
+        """
         return (
-            f"begin; set local ebok.actor = '{_safe(self.actor)}'; set local ebok.role = '{_safe(self.role)}'; "
+            f"begin; set local synchronous_commit = off; set local ebok.actor = '{_safe(self.actor)}'; set local ebok.role = '{_safe(self.role)}'; "
             f"set local ebok.mode = '{'superadmin' if self.superadmin_mode else ''}'; "
             f"set local ebok.request = '{_safe(self.request)}'"
         )
@@ -52,14 +55,22 @@ def _safe(text: str) -> str:
     return "".join(c for c in text if c.isascii() and (c.isalnum() or c in "-_.:"))[:64]
 
 
+# Locks are let go when the commit is written, the answer waits until it is on disk: the message is a transaction of its
+# own, its flush covers everything before it in the log. The empty select fails where a statement has failed before.
+_COMMIT: Final = "select; commit; select pg_logical_emit_message(true, 'ebok', '')"
+
+
 async def _commit(connection: asyncpg.Connection) -> None:
     try:
-        outcome = await connection.execute("commit")
+        await connection.execute(_COMMIT)
+    except asyncpg.InFailedSQLTransactionError as error:
+        await _roll_back(connection)
+        raise RuntimeError(
+            "a statement of this transaction failed without a savepoint: nothing was committed"
+        ) from error
     except BaseException:
         _drop(connection)  # nobody knows in which state it is
         raise
-    if outcome != "COMMIT":
-        raise RuntimeError("a statement of this transaction failed without a savepoint: nothing was committed")
 
 
 async def _roll_back(connection: asyncpg.Connection) -> None:

@@ -129,13 +129,29 @@ async def test_no_page_grows_with_the_customers_or_their_history(
     grown = [
         f"{role} {path}: {before.statements} round trips, {before.rows} rows, {before.size} bytes;"
         f" with {MANY} customers {after.statements} round trips, {after.rows} rows, {after.size} bytes"
-        for ((role, _name, path), before), after in zip(few.items(), many.values(), strict=True)
-        if (after.statements, after.rows) != (before.statements, before.rows) or after.size > 1.1 * before.size
+        for ((role, name, path), before), after in zip(few.items(), many.values(), strict=True)
+        if (after.statements, after.rows) != (before.statements, before.rows)
+        or (after.size > 1.1 * before.size and name not in SHOWS_ALL)
     ]
     assert not grown, "\n".join(grown)
 
 
-READS_ALL: dict[str, str] = {}
+_STATEMENT = "a statement lists its period whole, to a limit: what is printed is the document"
+SHOWS_ALL: dict[str, str] = {
+    "payments.explain_statement": _STATEMENT,
+    "payments.explain_statement_pdf": _STATEMENT,
+    "payments.explain_account_statement": _STATEMENT,
+    "payments.explain_account_statement_pdf": _STATEMENT,
+}
+"""Pages that show more the more there is, and why that is bearable."""
+_OWN_HISTORY = "the past of one account is the sum of its own entries"
+READS_ALL: dict[str, str] = {
+    "payments.explain_why": _OWN_HISTORY,
+    "payments.explain_past": _OWN_HISTORY,
+    "payments.explain_account": _OWN_HISTORY,
+    "payments.explain_history": _OWN_HISTORY,
+    **dict.fromkeys(SHOWS_ALL, _OWN_HISTORY),
+}
 """Pages that read more the more there is, and why that is bearable."""
 
 

@@ -53,28 +53,30 @@ with account as (
     select a.id, a.customer, c.consumer from payments.account a join kernel.customer c on c.id = a.customer
     where a.customer = coalesce($1::bigint, (select o.customer from payments.account o where o.id = $2))
       and ($2::bigint is null or a.id = $2)
-), counted as (
-    select e.*
-    from account a join payments.entry e on e.account_id = a.id
-    where e.state <> 'draft' and e.counted_on <= $3::date and e.approved_at <= coalesce($5::timestamptz, 'infinity')
-      and (e.voided_at is null or e.voided_at > coalesce($5::timestamptz, 'infinity'))
-), met as (
+), met as (  -- each end is looked up by its key: joined with one another, two histories would be multiplied
     select l.account_id, l.credit, l.charge, l.amount, l.rule
     from account a join payments.allocation l on l.account_id = a.id
-    join counted c on c.account_id = l.account_id and c.id = l.credit
-    join counted h on h.account_id = l.account_id and h.id = l.charge
+    join payments.entry c on c.account_id = l.account_id and c.id = l.credit
+    join payments.entry h on h.account_id = l.account_id and h.id = l.charge
     where l.created_at <= coalesce($5::timestamptz, 'infinity')
       and (l.released_at is null or l.released_at > coalesce($5::timestamptz, 'infinity'))
-), taken as (
-    select account_id, id, sum(amount) as amount, sum(lowered) as lowered from (
-        select account_id, credit as id, amount, 0 as lowered from met
+      and c.counted_on <= $3::date and c.approved_at <= coalesce($5::timestamptz, 'infinity')
+      and (c.voided_at is null or c.voided_at > coalesce($5::timestamptz, 'infinity'))
+      and h.counted_on <= $3::date and h.approved_at <= coalesce($5::timestamptz, 'infinity')
+      and (h.voided_at is null or h.voided_at > coalesce($5::timestamptz, 'infinity'))
+), remaining as (
+    select account_id, id, sum(amount)::bigint as open, sum(lowered)::bigint as lowered from (
+        select e.account_id, e.id, e.amount, 0 as lowered
+        from account a join payments.entry e on e.account_id = a.id
+        where e.state <> 'draft' and e.counted_on <= $3::date and e.approved_at <= coalesce($5::timestamptz, 'infinity')
+          and (e.voided_at is null or e.voided_at > coalesce($5::timestamptz, 'infinity'))
         union all
-        select account_id, charge, amount, case rule when 'correction' then amount else 0 end from met
-    ) ends group by account_id, id
+        select account_id, credit, -amount, 0 from met
+        union all
+        select account_id, charge, -amount, case rule when 'correction' then amount else 0 end from met
+    ) parts group by account_id, id having sum(amount) > 0
 ), item as (
-    select e.*, (e.amount - coalesce(t.amount, 0))::bigint as open, coalesce(t.lowered, 0)::bigint as lowered
-    from counted e left join taken t using (account_id, id)
-    where e.amount > coalesce(t.amount, 0)
+    select e.*, r.open, r.lowered from remaining r join payments.entry e using (account_id, id)
 )"""
 
 _PRESENT: Final[LiteralString] = """

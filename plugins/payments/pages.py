@@ -404,16 +404,10 @@ async def entry(request: Request) -> Mapping[str, Any]:
         "released": around.released,
         "rules": RULES,
         "statuses": STATUSES,
-        "explanation": _explanation(request, found),
+        "is_explained": found.state == "approved",
         "may_allocate": takes and found.kind not in ("reversal", "correction") and may("payments.allocate"),
         "may_move": takes and found.kind in MOVABLE and may_transfer(request),
     }
-
-
-def _explanation(request: Request, found: Entry) -> str:
-    """Where the entry's figures are explained, if that part of the ledger is there."""
-    name = "payments.explain_entry"
-    return url(request, name, entry=found.id) if name in request.app.router and found.state == "approved" else ""
 
 
 def _shown(request: Request, found: Entry) -> dict[str, Any]:
@@ -594,8 +588,10 @@ async def reverse(request: Request, form: ReasonForm) -> web.Response:
     found = await _found(request)
     if found.reversed_by is not None:
         raise Refused(store.REFUSALS["entry_reversed_once"])
-    await desk.reverse(request[CONN], _that_counts(found), form.reason, _today(request))
-    return redirect(request, "payments.entry", entry=found.id, flash=_("The entry is reversed."))
+    at_once = not two_people(request)
+    await desk.reverse(request[CONN], _that_counts(found), form.reason, _today(request), at_once=at_once)
+    flash = _("The entry is reversed.") if at_once else _("Entered. It counts once somebody else approves it.")
+    return redirect(request, "payments.entry", entry=found.id, flash=flash)
 
 
 class VoidForm(ReasonForm):

@@ -7,7 +7,16 @@ from collections.abc import Mapping
 from datetime import date
 from typing import Annotated, Any, Final
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, TypeAdapter, ValidationError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    TypeAdapter,
+    ValidationError,
+    model_validator,
+)
 from pydantic_core import PydanticCustomError
 
 from kernel import Money, PolishDate, PositiveMoney, Refused, Text, _, one_line
@@ -47,6 +56,12 @@ class BesideCharges(BaseModel):
     """A form with a field beside each charge: ``amount_17``, or ``place_17`` for the charge's place in an order."""
 
     model_config = ConfigDict(extra="allow")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _filled_in(cls, fields: Mapping[str, object]) -> dict[str, object]:
+        """A model that takes any field is given the blank ones, too: those were not filled in."""
+        return {name: value for name, value in fields.items() if value != ""}
 
     def amounts(self) -> dict[int, Money]:
         """What was typed beside which charge. Raises Refused with an error at each wrong field."""

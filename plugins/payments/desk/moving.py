@@ -201,7 +201,7 @@ async def _booked(request: Request, keys: Sequence[Key], flash: Text) -> Text:
 
 def two_people(request: Request) -> bool:
     """Whether nobody may approve what they entered themselves."""
-    return bool(getattr(settings(request, "payments"), "approver_differs", False))
+    return settings(request, "payments").approver_differs
 
 
 async def _tell(request: Request, verb: str, customer: int, entry: int, amount: Money, transfer: int) -> None:

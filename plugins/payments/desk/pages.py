@@ -180,6 +180,7 @@ async def account(request: Request, query: CardQuery) -> Mapping[str, Any] | web
         extra={
             "account": found,
             "actions": actions(request, found),
+            "more": more(request, found),
             "may_allocate": request[ACTOR].may("payments.allocate"),
             "may_move": may_transfer(request) and not found.is_mirror,
             "may_correct": request[ACTOR].may("payments.enter") and not found.is_mirror,
@@ -223,21 +224,42 @@ def actions(request: Request, found: Account) -> list[Action]:
         return []
     may = request[ACTOR].may
     owed, free = found.charge_count > 0, bool(found.position.credit)
-    here = {"account": found.id}
+    here = {"account": found.id, "customer": found.account_no}
+    own = {"account": found.id}
     wanted: list[tuple[bool, Text, str, Mapping[str, object], str]] = [
         (may("payments.enter"), _("Enter a payment"), "payments.new", {}, "add"),
-        (may("payments.enter"), _("Enter a charge"), "payments.charging_new", {}, "add"),
-        (may("payments.enter") and free, _("Refund the overpayment"), "payments.desk_refund", here, "undo"),
-        (may_transfer(request) and free, _("Transfer the overpayment"), "payments.desk_transfer_credit", here, "right"),
-        (may_transfer(request) and owed, _("Transfer a debt"), "payments.desk_transfer_debt", here, "right"),
-        (may("payments.write_off") and owed, _("Remit"), "payments.desk_remission", here, "minus"),
-        (may("payments.write_off") and owed, _("Write off"), "payments.desk_write_off", here, "minus"),
-        (may("payments.enter"), _("Opening balance"), "payments.desk_opening", here, "edit"),
+        (may("payments.enter"), _("Enter a charge"), "payments.charging_new_charge", {}, "add"),
+        (may("payments.enter") and free, _("Refund the overpayment"), "payments.desk_refund", own, "undo"),
+        (may_transfer(request) and free, _("Transfer the overpayment"), "payments.desk_transfer_credit", own, "right"),
+        (may_transfer(request) and owed, _("Transfer a debt"), "payments.desk_transfer_debt", own, "right"),
+        (may("payments.write_off") and owed, _("Remit"), "payments.desk_remission", own, "minus"),
+        (may("payments.write_off") and owed, _("Write off"), "payments.desk_write_off", own, "minus"),
+        (may("payments.enter"), _("Opening balance"), "payments.desk_opening", own, "edit"),
     ]
     return [
         Action(label, url(request, name, query=None if parts else here, **parts), icon)
         for allowed, label, name, parts, icon in wanted
-        if allowed and name in request.app.router
+        if allowed
+    ]
+
+
+def more(request: Request, found: Account) -> list[Action]:
+    """Where the other parts of the ledger show this account, as far as the actor may look."""
+    wanted = (
+        (_("Why this much?"), "payments.explain_account", "help"),
+        (_("Statement"), "payments.explain_account_statement", "print"),
+        (_("Past days"), "payments.explain_history", "clock"),
+        (_("Interest"), "payments.interest_of_account", "chart"),
+        (_("Monthly fees"), "payments.charging_account", "calendar"),
+        (_("Close the account"), "payments.books_account_ask_close", "lock")
+        if found.closed_on is None
+        else (_("Reopen the account"), "payments.books_account_ask_reopen", "undo"),
+    )
+    routes, may = request[SITE].registry.routes, request[ACTOR].may
+    return [
+        Action(label, url(request, name, account=found.id), icon)
+        for label, name, icon in wanted
+        if may(routes[name].permission)
     ]
 
 

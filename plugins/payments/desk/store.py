@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any, Final, LiteralString
 
-from kernel import Connection, Money, Refused, Row, Text, _
+from kernel import Connection, Money, Refused, Row, Text, _, audit
 from plugins.payments import model as rules
 from plugins.payments import store
 from plugins.payments.desk.model import Account, Charge, Credit, Waiting, untouchable
@@ -285,6 +285,26 @@ select t.kind, t.from_account, t.from_entry
 from unnest($1::bigint[], $2::bigint[]) named (account_id, id)
 join payments.transfer t on t.to_account = named.account_id and t.to_entry = named.id
 """
+REVERSED_TOGETHER_SQL: Final[LiteralString] = """
+with undone as (
+    select e.account_id, e.reverses as id
+    from unnest($1::bigint[], $2::bigint[]) named (account_id, id) join payments.entry e using (account_id, id)
+    where e.reverses is not null
+)
+select r.account_id, r.id
+from (
+    select t.to_account as account_id, t.to_entry as id
+    from undone u join payments.transfer t on t.from_account = u.account_id and t.from_entry = u.id
+    where t.kind = 'transfer'
+    union
+    select t.from_account, t.from_entry
+    from undone u join payments.transfer t on t.to_account = u.account_id and t.to_entry = u.id
+    where t.kind = 'transfer'
+) other
+join payments.entry r on r.account_id = other.account_id and r.reverses = other.id and r.state = 'draft'
+"""
+HALVES_SQL: Final[LiteralString] = "set constraints payments.check_transfer immediate"
+LATER_SQL: Final[LiteralString] = "set constraints payments.check_transfer deferred"
 
 
 async def counterparts(conn: Connection, keys: Sequence[Key], *, moved: bool = True) -> list[Key]:
@@ -321,10 +341,14 @@ async def approve(conn: Connection, keys: Sequence[Key], today: date) -> list[Ke
     """
     if not keys:
         return []
-    keys = list(dict.fromkeys((*keys, *await counterparts(conn, keys))))
+    together = await conn.fetch(REVERSED_TOGETHER_SQL, [key.account for key in keys], [key.entry for key in keys])
+    reversals = [Key(row["account_id"], row["id"]) for row in together]
+    keys = list(dict.fromkeys((*keys, *await counterparts(conn, keys), *reversals)))
     with refusals():
         await conn.execute(CHECK_DRAFTS_SQL, [key.account for key in keys], [key.entry for key in keys])
-    approved = await store.approve(conn, keys, today)
+        approved = await store.approve(conn, keys, today)
+        await conn.execute(HALVES_SQL)
+        await conn.execute(LATER_SQL)
     given_up = await conn.fetch(GIVEN_UP_SQL, [key.account for key in keys], [key.entry for key in keys])
     for row in given_up:
         await store.pin(conn, Key(row["account_id"], row["id"]), row["charge"], Money(row["amount"]), "")
@@ -334,13 +358,27 @@ async def approve(conn: Connection, keys: Sequence[Key], today: date) -> list[Ke
     return approved
 
 
-async def reverse(conn: Connection, found: Entry, reason: str, today: date) -> None:
-    """``store.reverse`` for the office: of a transfer both entries, so that both accounts are as before."""
-    await store.reverse(conn, found, reason, today)
-    for key in await counterparts(conn, [found.key], moved=False):
-        other = await store.entry(conn, key.entry)
-        if other is not None and other.reversed_by is None:
-            await store.reverse(conn, other, reason, today)
+async def reverse(conn: Connection, found: Entry, reason: str, today: date, *, at_once: bool) -> None:
+    """``store.reverse`` for the office: of a transfer both entries, so that both accounts are as before.
+
+    Not ``at_once``: the reversals are drafts for somebody else to approve. Raises Refused.
+    """
+    others = [await store.entry(conn, key.entry) for key in await counterparts(conn, [found.key], moved=False)]
+    halves = [found, *(other for other in others if other is not None and other.reversed_by is None)]
+    for half in halves:
+        if at_once:
+            await store.reverse(conn, half, reason, today)
+            continue
+        for key in await store.draft_reversals(conn, [half.key], reason, today):
+            await audit(
+                conn,
+                "payments.entered",
+                customer=half.customer,
+                subject=f"entry {key.entry}",
+                entry=key.entry,
+                kind="reversal",
+                amount=half.amount,
+            )
 
 
 async def void(conn: Connection, found: Entry, reason: str) -> None:

@@ -43,11 +43,9 @@ class Desk:
         return page.text.replace("\u00a0", " ")
 
     async def send(self, path: str, **form: str) -> Page:
-        """Fill in the form of a page and send it."""
-        fields: dict[str, str] = {}
+        """Fill in the form of a page and send it, with whatever else stands in it, as a browser does."""
         page = await self.clerk.get(path)
-        if page.status == 200:
-            fields = dict(re.findall(r'<input type="hidden" name="([^"]+)" value="([^"]*)"', page.text))
+        fields = dict(INPUT.findall(page.text)) if page.status == 200 else {}
         return await self.clerk.post(path, {**fields, **form})
 
     async def done(self, path: str, **form: str) -> str:
@@ -252,6 +250,10 @@ async def test_a_customer_with_several_accounts_chooses_one(desk: Desk) -> None:
     assert f'value="{water}"' in await desk.see("/admin/payments/new?customer=4711")
 
 
+INPUT = re.compile(
+    r'<input (?:type="hidden"|id="f-[^"]+"(?: class="[a-z]+")?) name="([^"]+)"(?: type="text")?'
+    r'(?: inputmode="[a-z]+" autocomplete="off" aria-label="[^"]+")? value="([^"]*)"'
+)
 BAD_DAYS = ("24.11.1900", "24.11.2200", "31.12.1999", "01.01.2051", "31.02.2026", "jutro", "")
 
 

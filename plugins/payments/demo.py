@@ -14,8 +14,10 @@ from typing import Final
 from kernel import Connection, DemoLogin, DemoPlan, Money, Site
 from plugins.payments import store
 from plugins.payments.books import store as books
+from plugins.payments.charging import demo as charging
 from plugins.payments.face import Side
 from plugins.payments.store import Draft, Key
+from plugins.payments.suspense import demo as suspense
 
 BATCH: Final = 20_000
 DUE_DAY: Final = 10
@@ -155,6 +157,8 @@ async def fill(site: Site, conn: Connection, plan: DemoPlan) -> Sequence[DemoLog
     await store.approve(conn, keys, today)
     paying = [household for household in households if household.habit in ("late", "in_arrears")][:WAITING]
     await store.add_drafts(conn, [household.payment(household.rent, today, draw) for household in paying])
+    await charging.demo(conn, list(accounts.values()), today)
+    await suspense.demo(conn, site, list(accounts.values()), today)
     return list(_worth_seeing(households))
 
 

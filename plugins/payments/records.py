@@ -19,6 +19,7 @@ from kernel import Batch, Connection, Money, PolishDate, PositiveMoney, Record, 
 from plugins.payments import store
 from plugins.payments.face import Side
 from plugins.payments.store import Draft, Imported, Key
+from plugins.payments.suspense import store as suspense
 
 
 def _blank_is_none(value: object) -> object:
@@ -121,6 +122,7 @@ async def apply(conn: Connection, batch: Batch) -> None:
     keys += await store.add_drafts(conn, plan.add)
     if batch.approve:
         await store.approve(conn, keys, batch.today)
+        await suspense.reconcile(conn, list(accounts.values()))
 
 
 async def _accounts(conn: Connection, batch: Batch) -> dict[str, int]:

@@ -63,7 +63,10 @@ async def approve(site: Site, payload: Mapping[str, Any]) -> None:
 
 
 async def roll_back(site: Site, payload: Mapping[str, Any]) -> None:
-    """Reverse every charge of an approved run that still counts, all in one transaction."""
+    """Reverse every charge of an approved run that still counts, all in one transaction.
+
+    Where two people are needed, the reversals are entered by who asked and approved by who confirmed.
+    """
     number, stamp = payload["run"], Stamp(payload["actor"])
     try:
         async with site.db.transaction(stamp) as conn:
@@ -75,7 +78,9 @@ async def roll_back(site: Site, payload: Mapping[str, Any]) -> None:
             while charges := await store.booked(conn, number, after, AT_ONCE):
                 waiting = [one.reversal for one in charges if one.reversal is not None and not one.is_reversed]
                 standing = [one.key for one in charges if one.reversal is None]
+                await store.act_as(conn, run.undo_asker or stamp.actor)
                 reversals = await ledger.draft_reversals(conn, standing, run.reason, site.clock.today())
+                await store.act_as(conn, stamp.actor)
                 await ledger.approve(conn, [*waiting, *reversals], site.clock.today())
                 after, done = charges[-1].key.account, done + len(charges)
                 await _tell(site, number, done)

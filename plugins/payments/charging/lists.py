@@ -185,8 +185,8 @@ HOW: Final = {
 }
 
 
-def _typed(row: Row) -> str:
-    return " · ".join(row["typed"])
+def _whose(row: Row) -> str:
+    return " · ".join(row["typed"]) if row["problem"] else row["name"]
 
 
 def _overpaid(row: Row) -> object:
@@ -211,14 +211,13 @@ LINES: Final = Listing(
         Column("line", _("Line"), "number", sort="line"),
         Column("how", _("State"), "badge", badges=HOW),
         Column("problem", _("What is wrong"), show=_problem),
-        Column("name", _("Customer")),
+        Column("name", _("Customer, or what was typed"), show=_whose),
         Column("account_no", _("Account")),
         Column("due_on", _("Due date"), "date"),
         Column("amount", _("Amount"), "money"),
         Column("side", _("Overpaid"), show=_overpaid),
         Column("title", _("Title")),
         Column("document_no", _("Document")),
-        Column("typed", _("As typed"), show=_typed),
         Column("entry", _("Entry"), "number", link="payments.entry", by={"entry": "entry"}),
     ),
     order="line",

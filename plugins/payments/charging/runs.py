@@ -27,7 +27,9 @@ from kernel import (
     listed,
     not_found,
     redirect,
+    settings,
 )
+from plugins.payments import store as ledger
 from plugins.payments.charging import jobs, store
 from plugins.payments.charging.model import TURNS, WARNINGS, Month, MonthField, plain
 from plugins.payments.charging.schedules import RIGHT, RUN_STATES
@@ -198,7 +200,9 @@ async def run(request: Request, query: AccountsQuery) -> object:
         "may_approve": is_ready and not found.is_stale and not found.blocked and may("payments.approve"),
         "may_again": is_ready,
         "may_discard": found.state in ("computing", "ready"),
-        "may_roll_back": found.state == "approved" and may("payments.reverse"),
+        "may_roll_back": found.state == "approved" and not found.undo_asker and may("payments.reverse"),
+        "may_confirm": bool(found.undo_asker) and found.state == "approved" and may("payments.reverse"),
+        "asked_myself": found.undo_asker == _actor(request),
         "number": _number,
         "rate": _rate,
         "section": "runs",
@@ -229,6 +233,8 @@ async def approve(request: Request, form: ApproveForm) -> object:
         raise Refused(_("An amount is larger than an entry may be. Correct the quantity or the rate."))
     if found.without_rate and not form.anyway:
         raise Refused(_("Tick that the components without a rate shall charge nothing."), field="anyway")
+    if _needs_two(request) and found.creator == _actor(request):
+        raise Refused(ledger.REFUSALS["approver_is_creator"])
     if not found.accounts:
         raise Refused(_("There is nothing to charge in this run."))
     if not await store.move(conn, found.id, "ready", "approving"):
@@ -286,12 +292,45 @@ async def confirm_roll_back(request: Request) -> object:
 
 
 async def roll_back(request: Request, form: RollBackForm) -> object:
-    """Have every charge of an approved run reversed."""
+    """Have every charge of an approved run reversed; where two people are needed, ask somebody else to confirm it."""
     conn, found = request[CONN], await _run(request)
+    if _needs_two(request):
+        if not await store.ask_undo(conn, found.id, form.reason):
+            raise Refused(store.REFUSALS["charge_run_state"])
+        return redirect(
+            request, "payments.charging_run", run_no=found.id, flash=_("Now somebody else confirms the roll-back.")
+        )
     if not await store.move(conn, found.id, "approved", "rolling_back", form.reason):
         raise Refused(store.REFUSALS["charge_run_state"])
     await jobs.start(conn, "payments.charging_roll_back", found.id, request[ACTOR].user)
     return redirect(request, "payments.charging_run", run_no=found.id)
+
+
+async def confirm_undo(request: Request) -> object:
+    """Confirm the roll-back that somebody else asked for."""
+    conn, found = request[CONN], await _run(request)
+    if found.undo_asker == _actor(request):
+        raise Refused(ledger.REFUSALS["approver_is_creator"])
+    if not found.undo_asker or not await store.move(conn, found.id, "approved", "rolling_back", found.reason):
+        raise Refused(store.REFUSALS["charge_run_state"])
+    await jobs.start(conn, "payments.charging_roll_back", found.id, request[ACTOR].user)
+    return redirect(request, "payments.charging_run", run_no=found.id)
+
+
+async def withdraw_undo(request: Request) -> object:
+    """Take back the wish for a roll-back."""
+    found = await _run(request)
+    if not await store.withdraw_undo(request[CONN], found.id):
+        raise Refused(store.REFUSALS["charge_run_state"])
+    return redirect(request, "payments.charging_run", run_no=found.id)
+
+
+def _needs_two(request: Request) -> bool:
+    return settings(request, "payments").approver_differs
+
+
+def _actor(request: Request) -> str:
+    return str(request[ACTOR].user or "")
 
 
 async def run_account(request: Request) -> Mapping[str, Any]:
@@ -373,6 +412,8 @@ ROUTES: Final = (
         "payments.charging_roll_back",
         body=RollBackForm,
     ),
+    Route("POST", f"{_RUN}/confirm-undo", confirm_undo, "payments.reverse", "payments.charging_confirm_undo"),
+    Route("POST", f"{_RUN}/withdraw-undo", withdraw_undo, "payments.reverse", "payments.charging_withdraw_undo"),
     Route(
         "GET",
         rf"{_RUN}/accounts/{{account:\d+}}",

@@ -243,7 +243,7 @@ with held as (
 ), counted as (
     select h.quantity from held h
     join payments.account a on a.id = h.account_id join kernel.customer k on k.id = a.customer
-    where h.quantity > 0 and (a.closed_on is null or a.closed_on >= $2) and k.status <> 'closed'
+    where h.quantity > 0 and a.closed_on is null and k.status <> 'closed'
 )
 select count(*) as accounts, coalesce(sum(quantity), 0) as quantity,
        coalesce(sum(round(quantity * $3::numeric * 100)), 0)::bigint as before,
@@ -408,7 +408,8 @@ async def held_before(conn: Connection, wanted: Sequence[Held]) -> dict[tuple[in
 class Run:
     """A month's charges of a schedule, computed and perhaps approved. ``is_stale``: the schedule changed since then.
 
-    ``parts`` are the sums by component, ``recent`` the number of the schedule's last approved run before it.
+    ``parts`` are the sums by component. ``creator`` and ``undo_asker`` are the actors behind ``created_by`` and
+    ``undo_asked_by``, which are names.
     """
 
     id: int
@@ -435,10 +436,13 @@ class Run:
     without_rate: int
     done: int
     reason: str
+    creator: str
     created_by: str
     created_at: datetime
     approved_by: str | None
     approved_at: datetime | None
+    undo_asker: str | None
+    undo_asked_by: str | None
     rolled_back_by: str | None
     rolled_back_at: datetime | None
     parts: tuple[Mapping[str, Any], ...]
@@ -454,7 +458,8 @@ select r.id, r.schedule, s.code as schedule_code, s.name as schedule_name, r.per
        r.due_on, r.accounts, r.amount, r.previous_amount, r.added, r.ended, r.changed, r.warned, r.blocked,
        (select count(*) from payments.charge_run_component k
         where k.run = r.id and k.rate is null and k.accounts > 0) as without_rate,
-       r.done, r.reason, coalesce(author.name, r.created_by, '') as created_by, r.created_at,
+       r.done, r.reason, coalesce(r.created_by, '') as creator, coalesce(author.name, r.created_by, '') as created_by,
+       r.created_at, r.undo_asked_by as undo_asker, coalesce(asker.name, r.undo_asked_by) as undo_asked_by,
        coalesce(approver.name, r.approved_by) as approved_by, r.approved_at,
        coalesce(undoer.name, r.rolled_back_by) as rolled_back_by, r.rolled_back_at,
        (select coalesce(jsonb_agg(jsonb_build_object('id', c.id, 'name', c.name, 'unit', c.unit,
@@ -468,6 +473,8 @@ left join payments.charge_run p on p.id = r.previous
 left join kernel.users author on author.id = case when r.created_by ~ '^[0-9]{1,18}$' then r.created_by::bigint end
 left join kernel.users approver
   on approver.id = case when r.approved_by ~ '^[0-9]{1,18}$' then r.approved_by::bigint end
+left join kernel.users asker
+  on asker.id = case when r.undo_asked_by ~ '^[0-9]{1,18}$' then r.undo_asked_by::bigint end
 left join kernel.users undoer
   on undoer.id = case when r.rolled_back_by ~ '^[0-9]{1,18}$' then r.rolled_back_by::bigint end
 where r.id = $1
@@ -535,6 +542,7 @@ update payments.charge_run set state = $3, reason = $4, done = 0,
         else approved_by end,
     approved_at = case when $3 = 'approved' and approved_at is null then now() when $3 = 'ready' then null
         else approved_at end,
+    undo_asked_by = case $3 when 'rolling_back' then undo_asked_by end,
     rolled_back_by = case $3 when 'rolling_back' then current_setting('ebok.actor', true) when 'approved' then null
         else rolled_back_by end,
     rolled_back_at = case $3 when 'rolled_back' then now() end
@@ -547,6 +555,32 @@ async def move(conn: Connection, number: int, before: str, after: str, reason: s
     """Take a run from one state to the next. False when it is not in the first one (any more)."""
     with refusals():
         return await conn.fetchval(MOVE_SQL, number, before, after, reason) is not None
+
+
+ASK_UNDO_SQL: Final[LiteralString] = """
+update payments.charge_run
+set undo_asked_by = case when $2 then current_setting('ebok.actor', true) end, reason = $3
+where id = $1 and state = 'approved' and (undo_asked_by is null) = $2
+returning id
+"""
+
+
+async def ask_undo(conn: Connection, number: int, reason: str) -> bool:
+    """Ask for a roll-back that somebody else confirms. False when it cannot be asked for (any more)."""
+    return await conn.fetchval(ASK_UNDO_SQL, number, True, reason) is not None
+
+
+async def withdraw_undo(conn: Connection, number: int) -> bool:
+    """Take the wish for a roll-back back. False when there is none."""
+    return await conn.fetchval(ASK_UNDO_SQL, number, False, "") is not None
+
+
+ACT_SQL: Final[LiteralString] = "select set_config('ebok.actor', $1, true)"
+
+
+async def act_as(conn: Connection, actor: str) -> None:
+    """Let what follows in this transaction be the work of ``actor``."""
+    await conn.execute(ACT_SQL, actor)
 
 
 DISCARD_SQL: Final[LiteralString] = """

@@ -85,6 +85,8 @@ create table payments.charge_run (
     created_at timestamptz not null default now(),
     approved_by text,
     approved_at timestamptz,
+    -- Who asked for the roll-back, where somebody else has to confirm it.
+    undo_asked_by text,
     rolled_back_by text,
     rolled_back_at timestamptz,
     constraint charge_run_attempt unique (schedule, period, attempt)
@@ -199,13 +201,13 @@ begin
         where q.valid_from <= first order by q.account_id, q.component, q.valid_from desc
     ), owner as (
         select h.account_id, h.component, h.quantity, p.amount as rate,
-               a.closed_on < first or k.status = 'closed' as is_closed
+               a.closed_on is not null or k.status = 'closed' as is_closed
         from held h left join price p on p.component = h.component
         join payments.account a on a.id = h.account_id join kernel.customer k on k.id = a.customer
         where h.quantity > 0
     ), line as (
         select account_id, component, quantity, rate, coalesce(round(quantity * rate * 100), 0)::bigint as amount
-        from owner where is_closed is not true
+        from owner where not is_closed
     ), written as (
         insert into payments.charge_run_line (account_id, run, component, quantity, rate, amount)
         select account_id, this.id, component, quantity, rate, amount from line order by account_id, component
@@ -354,7 +356,7 @@ revoke insert, update, delete on payments.charge_run_component, payments.charge_
     from ebok_app;
 revoke insert, update on payments.charge_run from ebok_app;
 grant insert (schedule, period, attempt) on payments.charge_run to ebok_app;
-grant update (state, done, reason, approved_by, approved_at, rolled_back_by, rolled_back_at)
+grant update (state, done, reason, approved_by, approved_at, undo_asked_by, rolled_back_by, rolled_back_at)
     on payments.charge_run to ebok_app;
 revoke execute on function payments.compute_charges, payments.hold_charges, payments.book_charges,
     payments.guard_charge_run from public;

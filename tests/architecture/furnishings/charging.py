@@ -12,9 +12,18 @@ from plugins.payments.charging.store import Held, ScheduleFacts
 
 LIST = "kwota;numer;termin;tytuł\n12,50;{number};10.12.2026;Domofon\nbrak;{number};;Piwnica\n"
 
+DEMO = """
+select s.id as schedule, min(c.id) as component, min(r.id) as run
+from payments.fee_schedule s join payments.fee_component c on c.schedule = s.id
+join payments.charge_run r on r.schedule = s.id
+where s.code = 'lokale' group by s.id
+"""
+"""What the demonstration brings, if this office has one: a schedule of many accounts."""
+
 
 async def furnish(site: Site, conn: Connection, customer: int, account: int) -> dict[str, list[str]]:
-    """A schedule with a component, a month that waits for approval, and a list with a wrong line."""
+    """A schedule with a component, a month that waits for approval, and a list with a wrong line; those of the
+    demonstration after them."""
     main = (await store.books(conn))[0]["id"]
     facts = ScheduleFacts(f"garaze-{customer}", "Garaże", main, Terms(1, 0, 10, 0), "Garaż, {month} {year}")
     schedule = await store.add_schedule(conn, facts)
@@ -38,10 +47,11 @@ async def furnish(site: Site, conn: Connection, customer: int, account: int) -> 
         lines=lines,
     )
     await list_jobs.check_lines(conn, batch, None)
+    of_demo = await conn.fetchrow(DEMO)
     return {
-        "schedule": [str(schedule)],
-        "component": [str(component)],
-        "run_no": [str(run)],
+        "schedule": [str(schedule), *([str(of_demo["schedule"])] if of_demo else [])],
+        "component": [str(component), *([str(of_demo["component"])] if of_demo else [])],
+        "run_no": [str(run), *([str(of_demo["run"])] if of_demo else [])],
         "batch": [str(batch)],
         "account": [str(account)],
     }

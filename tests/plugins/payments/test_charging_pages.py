@@ -24,6 +24,7 @@ from tests.plugins.payments.ledger import TODAY, Book, acting, add_customer
 pytestmark = pytest.mark.ebok(plugins=["payments"])
 
 NOW = datetime(2026, 11, 24, 9, tzinfo=UTC)
+TWO_PEOPLE = {"approver_differs": "true"}
 KINDS = {job.kind: job for job in (*jobs.JOBS, *list_jobs.JOBS)}
 
 
@@ -498,3 +499,40 @@ async def test_a_worker_takes_the_work_of_a_run(site: Site, office: Office) -> N
     assert await only(site, "select sum(balance)::bigint from payments.account_balance") == 4000
     actor = await only(site, "select actor from kernel.audit_log where verb = 'payments.run_approved'")
     assert actor == str(clerk.user)
+
+
+async def test_where_two_people_are_needed_no_month_is_charged_or_rolled_back_by_one(
+    site: Site, office: Office
+) -> None:
+    async with lodgers(site, 2):
+        clerk, other = await office.visitor(Role.ADMIN), await office.visitor(Role.ADMIN)
+    async with acting(site) as conn:
+        await conn.execute("insert into kernel.setting (plugin, value) values ('payments', $1)", TWO_PEOPLE)
+    schedule = await a_schedule(clerk)
+    await sent(clerk, f"{schedule}/components", name="Metry", code="m", rate="2", since="1.2026")
+    await sent(clerk, f"{schedule}/quantities", text="L0;m;10\nL1;m;10", since="1.12.2026")
+    run = await sent(clerk, f"{schedule}/run", month="12.2026")
+    await work(site)
+    mine = await clerk.post(run, {"_key": "mine"})
+    assert mine.status == 422
+    assert (await other.post(run, {"_key": "theirs"})).status == 303
+    await work(site)
+    assert await only(site, "select sum(balance)::bigint from payments.account_balance") == 4000
+
+    await sent(other, f"{run}/roll-back", reason="zła stawka")
+    assert await work(site) == 0
+    assert "ktoś inny" in (await clerk.get(run)).text
+    assert (await other.post(f"{run}/confirm-undo", {"_key": "alone"})).status == 422
+    assert (await other.post(f"{run}/withdraw-undo", {"_key": "withdraw"})).status == 303
+    assert (await clerk.post(f"{run}/confirm-undo", {"_key": "too-late"})).status == 422
+    await sent(other, f"{run}/roll-back", reason="jednak zła stawka")
+    assert (await clerk.post(f"{run}/confirm-undo", {"_key": "together"})).status == 303
+    await work(site)
+    assert await only(site, "select sum(balance)::bigint from payments.account_balance") == 0
+    async with acting(site) as conn:
+        rows = await conn.fetch(
+            "select distinct created_by, approved_by, reason from payments.entry where kind = 'reversal'"
+        )
+    assert [tuple(row.values()) for row in rows] == [(str(other.user), str(clerk.user), "jednak zła stawka")]
+    event = "select actor from kernel.audit_log where verb = 'payments.run_rolled_back'"
+    assert await only(site, event) == str(clerk.user)

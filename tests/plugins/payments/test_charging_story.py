@@ -9,7 +9,7 @@ from decimal import Decimal
 
 import pytest
 
-from kernel import Connection, Refused, Site
+from kernel import Connection, Finding, Refused, Site
 from kernel.db.pool import Stamp
 from plugins.payments import checks
 from plugins.payments import store as ledger
@@ -165,5 +165,6 @@ async def test_six_thousand_accounts_and_one_rate_changed(site: Site) -> None:
     assert again.attempt == 2
     await approved(site, again)
     async with site.db.transaction(Stamp("test")) as conn:
-        assert [finding for check in checks.CHECKS async for finding in check.run(conn)] == []
+        told = [one for check in checks.CHECKS async for one in check.run(conn)]
+        assert [one for one in told if isinstance(one, Finding)] == []
         assert await store.wrong_runs(conn, 10) == []

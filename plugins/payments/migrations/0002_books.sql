@@ -631,7 +631,7 @@ begin
     select d as entry, a.book, a.salt, a.customer, b.limitation_years, c.consumer,
            k.seal, k.version + 1 as version,
            d.kind in ('fee', 'settlement', 'opening', 'payment', 'offset', 'benefit')
-           and b.allocation_policy = 'civil' and b.prepay and not b.interest_first and not b.is_mirror
+           and b.allocation_policy = 'civil' and b.prepay and not b.interest_first and (not b.is_mirror or actor = 'import')
            and a.closed_on is null and (b.closed_through >= today) is not true
            and not (actor ~ '^[0-9]+$' and d.created_by = actor and exists (
                select from kernel.setting s where s.plugin = 'payments' and s.value ->> 'approver_differs' = 'true'))
@@ -761,7 +761,7 @@ begin
     with drafts as (
         select e.account_id, e.id, a.book, case
             when b.closed_through >= today then 'month_closed'
-            when b.is_mirror and e.source is null then 'mirror_book'
+            when b.is_mirror and actor <> 'import' then 'mirror_book'
             when a.closed_on is not null and e.kind not in ('reversal', 'correction') then 'account_closed'
             when two_people and actor ~ '^[0-9]+$' and e.created_by = actor then 'approver_is_creator'
         end as wrong
@@ -893,6 +893,7 @@ begin
     perform payments.hold(array[account]);
     select case
         when e.state <> 'approved' then 'void_not_approved'
+        when b.is_mirror then 'mirror_book'
         when b.ledger_role = 'books' then 'void_in_books'
         when b.closed_through >= e.booked_on then 'void_in_closed_month'
         when exists (
@@ -971,6 +972,7 @@ begin
     select case
         when c.side <> 'credit' or h.side <> 'charge' or c.kind = 'reversal' or h.kind = 'reversal'
             or c.state <> 'approved' or h.state <> 'approved' then 'allocation_not_approved'
+        when pin.rule = 'manual' and b.is_mirror then 'mirror_book'
         when exists (select from payments.entry r where r.account_id = p.account_id and r.state = 'approved'
             and r.reverses in (p.credit, p.charge)) then 'allocation_of_reversed'
         when c.amount < (select sum(l.amount) from payments.allocation l where l.account_id = p.account_id
@@ -979,6 +981,7 @@ begin
             and l.charge = p.charge and l.released_at is null and l.pinned) then 'allocation_exceeds_charge'
     end into wrong
     from unnest(accounts, credits, charges) p (account_id, credit, charge)
+    join payments.account a on a.id = p.account_id join payments.book b on b.id = a.book
     left join payments.entry c on c.account_id = p.account_id and c.id = p.credit
     left join payments.entry h on h.account_id = p.account_id and h.id = p.charge
     order by 1 nulls last limit 1;

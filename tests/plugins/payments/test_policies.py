@@ -4,7 +4,7 @@ and allocations by hand; the golden examples, and the database against the pure 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Any
@@ -243,6 +243,44 @@ async def test_a_correction_takes_from_what_was_fixed_by_hand_the_newest_first(s
         ]
         assert await book.credit() == 7000
         assert difference(await book.whole()) == ""
+
+
+async def test_only_its_import_writes_a_mirror_book(site: Site) -> None:
+    await set_rules(site, is_mirror=True)
+    async with site.db.transaction(Stamp("import")) as conn:
+        book = await Book.opened(conn)
+        (charge,) = await book.post(book.charge(10000, JANUARY))
+        (payment,) = await book.post(book.payment(4000, MARCH))
+        await book.reverse(payment)
+        (payment,) = await book.post(book.payment(5000, MARCH))
+
+    async def refused(work: Callable[[Book], Awaitable[object]]) -> None:
+        with pytest.raises(Refused) as found:
+            async with acting(site, superadmin_mode=True) as conn:
+                await work(Book(conn, book.customer, book.account))
+        assert "import" in str(found.value.notes[0])
+
+    await refused(lambda mine: mine.post(mine.payment(1, MARCH)))
+    await refused(lambda mine: mine.reverse(payment))
+    await refused(lambda mine: mine.void(payment))
+    await refused(lambda mine: store.pin(mine.conn, mine.key(payment), charge, Money(1), ""))
+
+
+async def test_who_entered_it_does_not_approve_it_where_two_people_are_wanted(site: Site) -> None:
+    async with acting(site) as conn:
+        book = await Book.opened(conn)
+        await conn.execute(
+            "insert into kernel.setting (plugin, value) values ('payments', $1)", {"approver_differs": True}
+        )
+    async with site.db.transaction(Stamp("7", "admin")) as conn:
+        (one, other) = await store.add_drafts(conn, [book.payment(1000, MARCH), book.payment(2000, MARCH)])
+    for keys in ([one], [one, other]):
+        with pytest.raises(Refused) as refused:
+            async with site.db.transaction(Stamp("7", "admin")) as conn:
+                await store.approve(conn, keys, TODAY)
+        assert "inna osoba" in str(refused.value.notes[0])
+    async with site.db.transaction(Stamp("8", "admin")) as conn:
+        assert len(await store.approve(conn, [one, other], TODAY)) == 2
 
 
 # --- the database against the reference -----------------------------------------------------------------------------

@@ -12,8 +12,14 @@ from plugins.payments.books import month_store, store
 
 async def close_month(site: Site, payload: Mapping[str, Any]) -> None:
     """Make the control report of a closing; a ledger that is found wrong is told to the superadministrators."""
+    closing: int = payload["closing"]
+
+    async def noted(percent: int) -> None:
+        async with site.db.transaction(Stamp("worker")) as conn:
+            await month_store.note_progress(conn, closing, percent)
+
     async with site.db.transaction(Stamp("worker")) as conn:
-        if await month_store.make_report(conn, payload["closing"]) == "failed":
+        if await month_store.make_report(conn, closing, noted) == "failed":
             await tell_superadmins(
                 conn,
                 _("A month could not be closed"),

@@ -253,8 +253,8 @@ class KindSum:
 class Journal:
     """The journal of a book when a month is closed.
 
-    ``first`` and ``last`` number the month's entries (None: there are none). ``counted`` entries with ``distinct``
-    numbers stand after ``proven`` (the last number of the report before) up to ``upto``.
+    ``first`` and ``last`` number the month's entries (None: there are none). ``counted`` entries stand after ``proven``
+    (the last number of the report before) up to ``upto``; ``is_whole``: their numbers are those that lie between.
     """
 
     first: int | None
@@ -262,18 +262,20 @@ class Journal:
     proven: int
     upto: int
     counted: int
-    distinct: int
+    is_whole: bool
 
     def findings(self) -> Iterable[str]:
-        if self.distinct != self.upto - self.proven:
+        """Too few: a gap. Enough or more, and yet other numbers: one stands twice."""
+        if self.counted < self.upto - self.proven:
             yield "journal_gap"
-        if self.counted != self.distinct:
+        elif not self.is_whole:
             yield "journal_repeated"
 
 
 @dataclass(frozen=True, slots=True)
 class Control:
-    """What a month's control report says of a book. Amounts are grosze."""
+    """What a month's control report says of a book. Amounts are grosze; ``differing`` accounts have entries that do not
+    make their kept balance."""
 
     turnover: Turnover
     kinds: Sequence[KindSum]
@@ -282,6 +284,7 @@ class Control:
     owing: int
     overpaid: int
     in_arrears: int
+    differing: int
     entries_balance: int
     kept_balance: int
     opening_expected: int | None
@@ -301,14 +304,19 @@ class Control:
                 "overpaid": self.overpaid,
                 "in_arrears": self.in_arrears,
             },
-            "proof": {"entries": self.entries_balance, "kept": self.kept_balance, "seal": self.seal},
+            "proof": {
+                "entries": self.entries_balance,
+                "kept": self.kept_balance,
+                "differing": self.differing,
+                "seal": self.seal,
+            },
             "suspense": {"lines": self.suspense_lines, "amount": self.suspense},
         }
 
     def findings(self) -> list[str]:
         """Names of what is wrong; none means right."""
         found = list(self.journal.findings())
-        if self.entries_balance != self.kept_balance:
+        if self.differing or self.entries_balance != self.kept_balance:
             found.append("kept_differs")
         if self.opening_expected is not None and self.opening_expected != self.turnover.opening:
             found.append("opening_differs")

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Mapping
+import hashlib
+import secrets
+from collections import Counter
+from collections.abc import Awaitable, Callable, Generator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, datetime
+from decimal import Decimal
 from typing import Any, Final, LiteralString
 
 from kernel import Connection, Refused, Row, Text, _, audit, enqueue
@@ -39,8 +43,8 @@ def refusals() -> Generator[None]:
 
 @dataclass(frozen=True, slots=True)
 class Closing:
-    """A closing of a month. ``state``: running, closed, failed or reopened; ``report`` and its ``sha256`` are there
-    once the report is made."""
+    """A closing of a month. ``state``: running (``done`` per cent), closed, failed or reopened; ``report`` and its
+    ``sha256`` are there once the report is made."""
 
     id: int
     book: int
@@ -49,6 +53,7 @@ class Closing:
     closed_through: date | None
     month: Month
     state: str
+    done: int
     drafts: int
     report: Mapping[str, Any] | None
     sha256: str | None
@@ -70,7 +75,8 @@ class Closing:
 
 
 CLOSINGS_SQL: Final[LiteralString] = """
-select m.id, m.book, b.name as book_name, b.storno, b.closed_through, m.month, m.state, m.drafts, m.report, m.sha256,
+select m.id, m.book, b.name as book_name, b.storno, b.closed_through, m.month, m.state, m.done, m.drafts,
+       m.report, m.sha256,
        coalesce(closer.name, m.closed_by) as closed_by, m.closed_at,
        coalesce(opener.name, m.reopened_by) as reopened_by, m.reopened_at, m.reason
 from payments.month_close m
@@ -156,23 +162,34 @@ async def begin_close(
 
 
 TO_CONTROL_SQL: Final[LiteralString] = """
-select m.id, m.book, m.month, m.drafts, b.code, b.name, b.storno,
+select m.id, m.book, m.month, m.drafts, b.code, b.name, b.storno, b.last_journal_no as upto,
+       (select count(*) from payments.account a where a.book = m.book) as accounts,
+       (select count(*) from payments.incoming i
+        where i.left_amount > 0 and i.booked_on < m.month + interval '1 month') as suspense_lines,
+       (select coalesce(sum(i.left_amount), 0)::bigint from payments.incoming i
+        where i.left_amount > 0 and i.booked_on < m.month + interval '1 month') as suspense,
        (select c.report from payments.month_close c
         where c.book = m.book and c.month < m.month and c.state = 'closed' order by c.month desc limit 1) as before
 from payments.month_close m join payments.book b on b.id = m.book
 where m.id = $1 and m.state = 'running'
 """
 
-# One statement, so one moment: nothing is posted between the sums, the journal and the kept balances.
+# The next accounts of a book, in one statement and so of one moment each: nothing is posted between their entries and
+# their kept balances. What was booked through the month's end stands still already.
 CONTROL_SQL: Final[LiteralString] = """
-with sums as materialized (
+with part as (
+    select a.id from payments.account a where a.book = $1 and a.id > $6 order by a.id limit $7
+), sums as materialized (
     select e.account_id, e.side, e.kind, e.state = 'approved' as counts,
            payments.takes_back(e.side, e.kind, e.corrects) and $5 = 'red' as is_turned,
            case when e.booked_on < $2 then 0 when e.booked_on < $3 then 1 when e.booked_on <= $4 then 2 else 3 end
                as era,
-           count(*) as entries, sum(e.amount)::bigint as amount, min(e.journal_no) as first, max(e.journal_no) as last
-    from payments.account a join payments.entry e on e.account_id = a.id
-    where a.book = $1 and e.state <> 'draft'
+           count(*) as entries, sum(e.amount)::bigint as amount, min(e.journal_no) as first, max(e.journal_no) as last,
+           count(*) filter (where e.journal_no > $8 and e.journal_no <= $9) as counted,
+           sum(hashint8extended(e.journal_no, $10)::numeric) filter (where e.journal_no > $8 and e.journal_no <= $9)
+               as print
+    from part p join payments.entry e on e.account_id = p.id
+    where e.state <> 'draft'
     group by 1, 2, 3, 4, 5, 6
 ), signed as (
     select s.*, case when not counts or (side = 'charge') = is_turned then 0 when is_turned then -amount else amount end
@@ -181,29 +198,35 @@ with sums as materialized (
                as credit
     from sums s
 ), per_account as (
-    select account_id, sum(debit - credit) filter (where era < 2) as opening,
-           sum(debit - credit) filter (where era < 3) as closing
-    from signed group by account_id
-), numbered as (
-    select count(*) as counted, count(distinct e.journal_no) as different
-    from payments.account a join payments.entry e on e.account_id = a.id
-    where a.book = $1 and e.state <> 'draft' and e.journal_no > $6
+    select p.id, coalesce(k.balance, 0) as kept, k.oldest_open_due, k.seal, coalesce(s.opening, 0) as opening,
+           coalesce(s.closing, 0) as closing, coalesce(s.balance, 0) as balance
+    from part p
+    left join payments.account_balance k on k.account_id = p.id
+    left join (
+        select account_id, sum(debit - credit) filter (where era < 2) as opening,
+               sum(debit - credit) filter (where era < 3) as closing, sum(debit - credit) as balance
+        from signed group by account_id
+    ) s on s.account_id = p.id
 )
-select t.*, y.*, n.counted, n.different, k.*, w.*, b.last_journal_no as upto,
+select t.*, y.*,
        coalesce((select jsonb_agg(jsonb_build_object('side', g.side, 'kind', g.kind, 'entries', g.entries,
-                   'debit', g.debit, 'credit', g.credit) order by g.side, g.kind)
+                   'debit', g.debit, 'credit', g.credit))
            from (
                select side, kind, sum(entries)::bigint as entries, sum(debit)::bigint as debit,
                       sum(credit)::bigint as credit
                from signed where era = 2 and counts group by side, kind
            ) g), '[]') as kinds
-from payments.book b
-cross join (
-    select coalesce(sum(greatest(opening, 0)), 0)::bigint as opening_debit,
+from (
+    select max(id) as reached, count(*) as accounts,
+           coalesce(sum(greatest(opening, 0)), 0)::bigint as opening_debit,
            coalesce(sum(greatest(-opening, 0)), 0)::bigint as opening_credit,
            coalesce(sum(greatest(closing, 0)), 0)::bigint as closing_debit,
            coalesce(sum(greatest(-closing, 0)), 0)::bigint as closing_credit,
-           count(*) filter (where closing > 0) as owing, count(*) filter (where closing < 0) as overpaid
+           count(*) filter (where closing > 0) as owing, count(*) filter (where closing < 0) as overpaid,
+           count(*) filter (where oldest_open_due <= $4) as in_arrears,
+           count(*) filter (where balance <> kept) as differing,
+           coalesce(sum(balance), 0)::bigint as entries_balance, coalesce(sum(kept), 0)::bigint as kept_balance,
+           coalesce(string_agg(id || ':' || coalesce(encode(seal, 'hex'), '') || ';', '' order by id), '') as seals
     from per_account
 ) t
 cross join (
@@ -211,38 +234,37 @@ cross join (
            coalesce(sum(credit) filter (where era = 2), 0)::bigint as credit,
            coalesce(sum(debit) filter (where era in (1, 2)), 0)::bigint as year_debit,
            coalesce(sum(credit) filter (where era in (1, 2)), 0)::bigint as year_credit,
-           coalesce(sum(debit - credit), 0)::bigint as entries_balance,
-           min(first) filter (where era = 2) as first, max(last) filter (where era = 2) as last
+           min(first) filter (where era = 2) as first, max(last) filter (where era = 2) as last,
+           coalesce(sum(counted), 0)::bigint as counted, coalesce(sum(print), 0) as print
     from signed
 ) y
-cross join numbered n
-cross join (
-    select count(*) as accounts, coalesce(sum(k.balance), 0)::bigint as kept_balance,
-           count(*) filter (where k.oldest_open_due <= $4) as in_arrears,
-           encode(sha256(convert_to(coalesce(string_agg(k.account_id || ':' || encode(k.seal, 'hex'), ';'
-               order by k.account_id), ''), 'UTF8')), 'hex') as seal
-    from payments.account a join payments.account_balance k on k.account_id = a.id
-    where a.book = $1
-) k
-cross join (
-    select count(*) as suspense_lines, coalesce(sum(i.left_amount), 0)::bigint as suspense
-    from payments.incoming i where i.left_amount > 0 and i.booked_on <= $4
-) w
-where b.id = $1
 """
+WHOLE_JOURNAL_SQL: Final[LiteralString] = """
+select coalesce(sum(hashint8extended(n, $3)::numeric), 0) from generate_series($1::bigint, $2::bigint) n
+"""
+PROGRESS_SQL: Final[LiteralString] = "select payments.note_month_close($1, $2)"
 END_CLOSE_SQL: Final[LiteralString] = "select payments.end_month_close($1, $2, $3, $4)"
+AT_ONCE: Final = 2_000
+"""Accounts summed by one statement."""
 
 
-async def make_report(conn: Connection, closing: int) -> str | None:
+async def note_progress(conn: Connection, closing: int, percent: int) -> None:
+    """Say how much of a closing's report is made."""
+    await conn.execute(PROGRESS_SQL, closing, percent)
+
+
+async def make_report(
+    conn: Connection, closing: int, noted: Callable[[int], Awaitable[None]] | None = None
+) -> str | None:
     """Make and keep the control report of a closing, audited; the state it ends in.
 
-    None: there is nothing to do, somebody made it already. One transaction; safe to repeat.
+    None: there is nothing to do, somebody made it already. Safe to repeat. ``noted`` is told the percentage done.
     """
     row = await conn.fetchrow(TO_CONTROL_SQL, closing)
     if row is None:
         return None
-    month, before = Month(row["month"]), row["before"]
-    control = await _control(conn, row["book"], month, row["storno"], before)
+    month = Month(row["month"])
+    control = await _control(conn, row, month, noted)
     findings = control.findings()
     report = {
         "book": row["code"],
@@ -270,25 +292,110 @@ async def make_report(conn: Connection, closing: int) -> str | None:
     return state
 
 
-async def _control(conn: Connection, book: int, month: Month, storno: str, before: Mapping[str, Any] | None) -> Control:
+async def _control(
+    conn: Connection, asked: Row, month: Month, noted: Callable[[int], Awaitable[None]] | None
+) -> Control:
+    before: Mapping[str, Any] | None = asked["before"]
     proven: int = before["journal"]["upto"] if before else 0
-    row = await conn.fetchrow(CONTROL_SQL, book, month.year_start, month.first, month.last, storno, proven)
-    assert row is not None  # noqa: S101  the book of a closing is there
-    return Control(
-        turnover=Turnover(**{name: row[name] for name in Turnover.__slots__}),
-        kinds=tuple(KindSum(**line) for line in row["kinds"]),
-        journal=Journal(row["first"], row["last"], proven, row["upto"], row["counted"], row["different"]),
-        accounts=row["accounts"],
-        owing=row["owing"],
-        overpaid=row["overpaid"],
-        in_arrears=row["in_arrears"],
-        entries_balance=row["entries_balance"],
-        kept_balance=row["kept_balance"],
+    seed = secrets.randbits(62)
+    gathered = Gathered()
+    reached = 0
+    while True:
+        part = await conn.fetchrow(
+            CONTROL_SQL,
+            asked["book"],
+            month.year_start,
+            month.first,
+            month.last,
+            asked["storno"],
+            reached,
+            AT_ONCE,
+            proven,
+            asked["upto"],
+            seed,
+        )
+        if part is None or part["reached"] is None:
+            break
+        gathered.add(part)
+        reached = part["reached"]
+        if noted is not None:
+            await noted(min(99, gathered.counts["accounts"] * 100 // max(1, asked["accounts"])))
+    whole: Decimal = await conn.fetchval(WHOLE_JOURNAL_SQL, proven + 1, asked["upto"], seed)
+    return gathered.control(
+        Journal(
+            first=gathered.first,
+            last=gathered.last,
+            proven=proven,
+            upto=asked["upto"],
+            counted=gathered.counts["counted"],
+            is_whole=gathered.print == whole,
+        ),
         opening_expected=_closing_balance(before) if before and before["month"] == str(month.previous) else None,
-        seal=row["seal"],
-        suspense_lines=row["suspense_lines"],
-        suspense=row["suspense"],
+        suspense_lines=asked["suspense_lines"],
+        suspense=asked["suspense"],
     )
+
+
+@dataclass(slots=True)
+class Gathered:
+    """What the statements of a control report have summed so far."""
+
+    turnover: Turnover = field(default_factory=Turnover)
+    counts: Counter[str] = field(default_factory=Counter[str])
+    kinds: dict[tuple[str, str], Counter[str]] = field(default_factory=dict[tuple[str, str], Counter[str]])
+    first: int | None = None
+    last: int | None = None
+    print: Decimal = Decimal(0)
+    seals: Any = field(default_factory=hashlib.sha256)
+
+    def add(self, part: Row) -> None:
+        """Take in the sums of some accounts."""
+        self.turnover += Turnover(**{name: part[name] for name in Turnover.__slots__})
+        self.counts.update({name: part[name] for name in _COUNTED})
+        for line in part["kinds"]:
+            sums = self.kinds.setdefault((line["side"], line["kind"]), Counter())
+            sums.update({name: line[name] for name in ("entries", "debit", "credit")})
+        numbers = [number for number in (self.first, part["first"]) if number is not None]
+        self.first = min(numbers, default=None)
+        numbers = [number for number in (self.last, part["last"]) if number is not None]
+        self.last = max(numbers, default=None)
+        self.print += part["print"]
+        self.seals.update(part["seals"].encode())
+
+    def control(self, journal: Journal, *, opening_expected: int | None, suspense_lines: int, suspense: int) -> Control:
+        """The whole report."""
+        counts = self.counts
+        return Control(
+            turnover=self.turnover,
+            kinds=tuple(
+                KindSum(side, kind, sums["entries"], sums["debit"], sums["credit"])
+                for (side, kind), sums in sorted(self.kinds.items())
+            ),
+            journal=journal,
+            accounts=counts["accounts"],
+            owing=counts["owing"],
+            overpaid=counts["overpaid"],
+            in_arrears=counts["in_arrears"],
+            differing=counts["differing"],
+            entries_balance=counts["entries_balance"],
+            kept_balance=counts["kept_balance"],
+            opening_expected=opening_expected,
+            seal=self.seals.hexdigest(),
+            suspense_lines=suspense_lines,
+            suspense=suspense,
+        )
+
+
+_COUNTED: Final = (
+    "accounts",
+    "owing",
+    "overpaid",
+    "in_arrears",
+    "differing",
+    "entries_balance",
+    "kept_balance",
+    "counted",
+)
 
 
 def _closing_balance(report: Mapping[str, Any]) -> int:

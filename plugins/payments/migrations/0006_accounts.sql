@@ -364,6 +364,8 @@ create table payments.month_close (
     -- running: nothing can be booked in it any more, the report is being made. failed: the report found the ledger
     -- wrong, the month is open again.
     state text not null default 'running' check (state in ('running', 'closed', 'failed', 'reopened')),
+    -- Per cent of the report that is made.
+    done integer not null default 0 check (done between 0 and 100),
     -- The book's closed_through before.
     through_before date,
     -- Drafts dated in the month that were left out knowingly.
@@ -413,6 +415,12 @@ begin
 end
 $$;
 
+create function payments.note_month_close(closing bigint, percent integer) returns void
+    language sql security definer set search_path = pg_catalog, pg_temp as
+$$
+    update payments.month_close set done = $2 where id = $1 and state = 'running'
+$$;
+
 -- Keep the report; a ledger that is found wrong is not closed.
 create function payments.end_month_close(closing bigint, report jsonb, sha256 text, is_sound boolean) returns boolean
     language plpgsql security definer set search_path = pg_catalog, pg_temp as
@@ -421,7 +429,7 @@ declare
     m payments.month_close;
 begin
     update payments.month_close c
-    set report = end_month_close.report, sha256 = end_month_close.sha256,
+    set report = end_month_close.report, sha256 = end_month_close.sha256, done = 100,
         state = case when is_sound then 'closed' else 'failed' end
     where c.id = closing and c.state = 'running'
     returning * into m;

@@ -173,11 +173,12 @@ def test_the_book_is_the_sum_of_its_accounts_and_storno_changes_no_balance(sums:
 SOUND = Control(
     turnover=Turnover(opening_debit=100, debit=50, credit=20, closing_debit=130),
     kinds=(),
-    journal=Journal(first=4, last=6, proven=3, upto=6, counted=3, distinct=3),
+    journal=Journal(first=4, last=6, proven=3, upto=6, counted=3, is_whole=True),
     accounts=1,
     owing=1,
     overpaid=0,
     in_arrears=0,
+    differing=0,
     entries_balance=130,
     kept_balance=130,
     opening_expected=100,
@@ -195,8 +196,10 @@ def test_a_sound_ledger_has_no_findings() -> None:
 @pytest.mark.parametrize(
     ("wrong", "finding"),
     [
-        ({"journal": replace(SOUND.journal, distinct=2, counted=2)}, ["journal_gap"]),
-        ({"journal": replace(SOUND.journal, counted=4)}, ["journal_repeated"]),
+        ({"journal": replace(SOUND.journal, counted=2, is_whole=False)}, ["journal_gap"]),
+        ({"journal": replace(SOUND.journal, is_whole=False)}, ["journal_repeated"]),
+        ({"journal": replace(SOUND.journal, counted=4, is_whole=False)}, ["journal_repeated"]),
+        ({"differing": 2}, ["kept_differs"]),
         ({"kept_balance": 129}, ["kept_differs"]),
         ({"opening_expected": 99}, ["opening_differs"]),
         ({"turnover": replace(SOUND.turnover, closing_debit=131)}, ["turnover_differs"]),

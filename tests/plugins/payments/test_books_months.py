@@ -105,7 +105,7 @@ async def test_a_month_is_closed_with_its_report(clerk: Visitor, site: Site, con
         {"side": "charge", "kind": "fee", "entries": 1, "debit": 2500, "credit": 0},
         {"side": "credit", "kind": "payment", "entries": 1, "debit": 0, "credit": 14000},
     ]
-    assert found.report["journal"] == {"first": 3, "last": 4, "proven": 0, "upto": 4, "counted": 4, "distinct": 4}
+    assert found.report["journal"] == {"first": 3, "last": 4, "proven": 0, "upto": 4, "counted": 4, "is_whole": True}
     assert found.report["accounts"] == {"all": 1, "owing": 1, "overpaid": 0, "in_arrears": 1}
     assert found.report["proof"]["entries"] == found.report["proof"]["kept"] == 1500
     assert found.sha256 == digest(found.report)
@@ -128,7 +128,7 @@ async def test_the_next_report_goes_on_where_the_last_ended(site: Site) -> None:
     second = await close(site, OCTOBER)
     assert first.report is not None
     assert second.report is not None
-    assert second.report["journal"] == {"first": 3, "last": 5, "proven": 4, "upto": 5, "counted": 1, "distinct": 1}
+    assert second.report["journal"] == {"first": 3, "last": 5, "proven": 4, "upto": 5, "counted": 1, "is_whole": True}
     opening = {name: second.report["turnover"][f"opening_{name}"] for name in ("debit", "credit")}
     assert opening == {name: first.report["turnover"][f"closing_{name}"] for name in ("debit", "credit")}
 
@@ -236,6 +236,36 @@ async def test_a_ledger_that_is_found_wrong_stays_open(
     assert "niezamknięty" in (await clerk.get(page)).text
     assert (await clerk.get(f"{page}/2026-10")).status == 200
     assert (await clerk.get(f"{page}/2026-10.pdf")).status == 200
+
+
+async def test_a_number_that_stands_twice_is_found(site: Site) -> None:
+    for number in ("1", "2"):
+        async with acting(site) as tx:
+            book = await Book.opened(tx, number)
+            await booked(book, date(2026, 10, 5), book.charge(900, date(2026, 10, 5)))
+    owner = await migrate.connect(site.owner_dsn)
+    await owner.execute("alter table payments.entry disable trigger user")
+    await owner.execute("update payments.entry set journal_no = 1")
+    await owner.close()
+    found = await close(site, OCTOBER)
+    assert found.report is not None
+    assert found.report["findings"] == ["journal_repeated"]
+
+
+async def test_a_report_is_the_same_however_few_accounts_are_summed_at_once(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in ("1", "2", "3", "4", "5"):
+        async with acting(site) as tx:
+            book = await Book.opened(tx, number)
+            await booked(book, date(2026, 10, 5), book.charge(900, date(2026, 10, 5)), book.payment(100, TODAY))
+    whole = await close(site, OCTOBER)
+    async with acting(site, superadmin_mode=True) as tx:
+        await month_store.reopen(tx, whole, "jeszcze raz", NOON)
+    monkeypatch.setattr(month_store, "AT_ONCE", 2)
+    parts = await close(site, OCTOBER)
+    assert parts.state == "closed"
+    assert parts.sha256 == whole.sha256
 
 
 # --- opening again --------------------------------------------------------------------------------------------------

@@ -81,18 +81,10 @@ async def begin(conn: Connection, terms: Terms) -> int:
 
 
 ISSUING_SQL: Final[LiteralString] = """
-select i.*, b.name as book_name, f.found, f.amount, f.noted, f.noted_amount,
-       coalesce(u.name, i.created_by, '') as creator
+select i.*, b.name as book_name, coalesce(u.name, i.created_by, '') as creator
 from payments.interest_issuing i
 join payments.book b on b.id = i.book
 left join kernel.users u on u.id = case when i.created_by ~ '^[0-9]{1,18}$' then i.created_by::bigint end
-cross join lateral (
-    select count(*) as found, coalesce(sum(x.amount), 0)::bigint as amount, count(x.note) as noted,
-           coalesce(sum(n.total), 0)::bigint as noted_amount
-    from payments.interest_issuing_account x
-    left join payments.interest_note n on n.account_id = x.account_id and n.id = x.note
-    where x.issuing = i.id
-) f
 where i.id = $1
 """
 
@@ -158,7 +150,10 @@ where a.book = $1 and a.id > $2 and a.closed_on is null and ($3 = '' or c.kind =
 order by a.id limit $4
 """
 ADVANCE_SQL: Final[LiteralString] = """
-update payments.interest_issuing set reached = $2, looked_at = looked_at + $3 where id = $1
+update payments.interest_issuing
+set reached = $2, looked_at = looked_at + $3, found = found + $4, amount = amount + $5, noted = noted + $6,
+    noted_amount = noted_amount + $7
+where id = $1
 """
 FOUND_SQL: Final[LiteralString] = """
 insert into payments.interest_issuing_account (account_id, issuing, charges, amount)
@@ -196,7 +191,8 @@ async def count_next(conn: Connection, number: int, foreign: Regimes = BUNDLED) 
         if notes.note_total(lines).grosze >= held["at_least"]
     ]
     await conn.execute(FOUND_SQL, number, *([row[place] for row in worth] for place in range(3)))
-    await conn.execute(ADVANCE_SQL, number, accounts[-1], len(accounts))
+    amount = sum(grosze for _account, _charges, grosze in worth)
+    await conn.execute(ADVANCE_SQL, number, accounts[-1], len(accounts), len(worth), amount, 0, 0)
     return True
 
 
@@ -224,5 +220,6 @@ async def issue_next(conn: Connection, number: int, today: date, foreign: Regime
         foreign=foreign,
     )
     await conn.execute(NOTED_SQL, number, [note.account for note in issued], [note.id for note in issued])
-    await conn.execute(ADVANCE_SQL, number, accounts[-1], len(accounts))
+    total = Money.total(note.total for note in issued)
+    await conn.execute(ADVANCE_SQL, number, accounts[-1], len(accounts), 0, 0, len(issued), total.grosze)
     return True

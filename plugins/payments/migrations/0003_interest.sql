@@ -372,6 +372,11 @@ create table payments.interest_issuing (
     reached bigint not null default 0,
     looked_at integer not null default 0,
     accounts integer not null,
+    -- Sums of what was found and of what was noted, kept with each batch.
+    found integer not null default 0,
+    amount bigint not null default 0,
+    noted integer not null default 0,
+    noted_amount bigint not null default 0,
     -- Why the work stopped, for people; empty: it did not.
     trouble text not null default '',
     created_by text not null default current_setting('ebok.actor', true),

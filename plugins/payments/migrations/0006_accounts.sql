@@ -396,6 +396,10 @@ declare
     waiting integer;
     made bigint;
 begin
+    -- Whoever posts holds the account before looking at the book: wait for those under way, and let the others see the
+    -- month closed. Accounts first, then the book, as in every posting.
+    perform from payments.account_balance k join payments.account a on a.id = k.account_id
+    where a.book = begin_month_close.book order by k.account_id for update of k;
     select * into b from payments.book k where k.id = begin_month_close.book for update;
     select count(*) into waiting
     from payments.entry e join payments.account a on a.id = e.account_id

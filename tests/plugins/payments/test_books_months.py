@@ -194,6 +194,25 @@ async def test_a_closed_month_takes_no_entry_and_loses_none(site: Site) -> None:
         await booked(book, date(2026, 11, 1), book.charge(100, date(2026, 11, 5)))
 
 
+async def test_who_approves_while_the_month_is_being_closed_is_refused(site: Site) -> None:
+    async with acting(site) as tx:
+        book = await Book.opened(tx)
+        keys = await ledger.add_drafts(tx, [book.charge(900, date(2026, 11, 5))])
+
+    async def approve() -> None:
+        async with acting(site) as tx:
+            await ledger.approve(tx, keys, OCTOBER.last)
+
+    async with acting(site) as tx:
+        number = await main_book(tx)
+        await month_store.begin_close(tx, number, OCTOBER, acknowledged=False, today=TODAY, at=NOON)
+        approving = asyncio.create_task(approve())
+        await asyncio.sleep(0.5)
+        assert not approving.done(), "it waits"
+    with pytest.raises(Refused):
+        await approving
+
+
 async def test_an_entry_of_a_closed_month_is_not_voided(site: Site) -> None:
     book = await a_year(site)
     async with acting(site) as tx:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from datetime import date
+from datetime import date, timedelta
 from typing import Any, Final
 
 from kernel import Connection, Job, Refused, Site, Stamp, _, enqueue
@@ -19,6 +19,8 @@ AT_ONCE: Final = 1_000
 INLINE: Final = 1_000
 """Lines that are checked, and entries that are approved, while somebody waits; more are the work of a job."""
 
+KEPT_DAYS: Final = 90
+"""How long the lines of an entered list are kept."""
 BEFORE_ISSUE: Final = _("A charge is due on the day of issue or later. Check both days.")
 
 
@@ -91,7 +93,14 @@ async def approve(site: Site, payload: Mapping[str, Any]) -> None:
             await store.move(conn, number, ["approving"], "entered", " ".join(str(note) for note in refused.notes))
 
 
+async def forget(site: Site, payload: Mapping[str, Any]) -> None:
+    """Forget what was typed in lists that are long entered: it may name people, and the ledger has what counts."""
+    async with site.db.transaction(Stamp("worker")) as conn:
+        await store.forget_old_lines(conn, KEPT_DAYS)
+
+
 JOBS: Final = (
+    Job("payments.charging_forget", forget, every=timedelta(days=1)),
     Job("payments.charging_check", check),
     Job("payments.charging_approve_list", approve),
 )

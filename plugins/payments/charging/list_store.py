@@ -359,3 +359,17 @@ delete from payments.charge_batch where id = $1 and state in ('checking', 'ready
 async def forget(conn: Connection, number: int) -> bool:
     """Remove a list that was never entered. False when it was."""
     return await conn.fetchval(FORGET_SQL, number) is not None
+
+
+FORGET_OLD_LINES_SQL: Final[LiteralString] = """
+delete from payments.charge_batch_line l using payments.charge_batch b
+where b.id = l.batch and b.state in ('entered', 'deleted') and b.entered_at < now() - make_interval(days => $1)
+  and not exists (
+    select from payments.charge_batch_line k join payments.entry e on e.account_id = k.account_id and e.id = k.entry
+    where k.batch = b.id and e.state = 'draft')
+"""
+
+
+async def forget_old_lines(conn: Connection, days: int) -> None:
+    """Remove what was typed in lists that were entered so long ago and of which no draft is left; their sums stay."""
+    await conn.execute(FORGET_OLD_LINES_SQL, days)

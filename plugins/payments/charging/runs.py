@@ -30,10 +30,11 @@ from kernel import (
     settings,
 )
 from plugins.payments import store as ledger
-from plugins.payments.charging import jobs, store
+from plugins.payments.charging import accounts, jobs, store
 from plugins.payments.charging.model import TURNS, WARNINGS, Month, MonthField, plain
 from plugins.payments.charging.schedules import RIGHT, RUN_STATES
 from plugins.payments.charging.store import Run
+from plugins.payments.model import FIRST_YEAR, LAST_YEAR
 
 WORKING: Final = ("computing", "approving", "rolling_back")
 """States in which a job is at work."""
@@ -118,6 +119,10 @@ async def start(request: Request, form: StartForm) -> object:
         raise Refused(_("This schedule is not used any more. Switch it on first."))
     if not parts:
         raise Refused(_("Add a component to the schedule first."))
+    if schedule.book not in {row["id"] for row in await store.books(conn)}:
+        raise Refused(accounts.PROBLEMS["mirror"])
+    if not FIRST_YEAR <= schedule.terms.due_on(form.month).year <= LAST_YEAR:
+        raise Refused(ledger.REFUSALS["holidays_unknown"], field="month")
     standing = await store.standing(conn, schedule.id, form.month)
     if standing is not None:
         if standing["state"] == "approved":

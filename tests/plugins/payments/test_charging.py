@@ -13,8 +13,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from kernel import Connection, Refused, Site
+from kernel import Connection, Money, Refused, Site
 from kernel.db.pool import Stamp
+from plugins.payments import Side
 from plugins.payments import store as ledger
 from plugins.payments.charging import checks, jobs, store
 from plugins.payments.charging.demo import demo
@@ -36,6 +37,7 @@ from plugins.payments.charging.model import (
 from plugins.payments.charging.picture import rate_picture
 from plugins.payments.charging.store import Held, ScheduleFacts
 from plugins.payments.model import FIRST_YEAR
+from plugins.payments.store import Draft
 from tests.plugins.payments.ledger import TODAY, acting, add_customer
 
 pytestmark = pytest.mark.ebok(plugins=["payments"])
@@ -361,6 +363,24 @@ async def test_a_worker_that_dies_leaves_nothing_half_booked(site: Site, monkeyp
     monkeypatch.setattr(store, "tell_progress", tell)
     await jobs.approve(site, {"run": run, "actor": "office"})
     assert (await state_of(site, run), await charged(site)) == ("approved", 10000)
+
+
+async def test_a_month_is_approved_while_others_book_on_the_same_accounts(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _schedule, run, accounts = await ready(site, 60)
+    monkeypatch.setattr(jobs, "AT_ONCE", 7)
+    async with acting(site) as conn:
+        await store.move(conn, run, "ready", "approving")
+
+    async def pay(first: int) -> None:
+        for account in accounts[first::4]:
+            async with acting(site) as conn:
+                draft = Draft(account, Side.CREDIT, "payment", Money(500), value_date=TODAY, title="Wpłata")
+                await ledger.approve(conn, await ledger.add_drafts(conn, [draft]), TODAY)
+
+    await asyncio.gather(jobs.approve(site, {"run": run, "actor": "office"}), *(pay(first) for first in range(4)))
+    assert (await state_of(site, run), await charged(site)) == ("approved", 60 * (2000 - 500))
 
 
 async def test_what_the_ledger_refuses_leaves_the_run_with_the_reason(site: Site) -> None:

@@ -133,6 +133,8 @@ async def test_a_schedule_from_nothing_to_a_charged_month_and_back(site: Site, o
     entry = await only(site, "select entry from payments.charge_run_account where account_id = $1", accounts[0])
     assert f"/admin/entries/{entry}" in (await clerk.get(f"{run}/accounts/{accounts[0]}")).text
     assert (await clerk.get(f"{run}/accounts/{accounts[0] + 1000}")).status == 404
+    for month in ("1.1900", "12.2150", "13.2026", ""):
+        assert (await clerk.post(f"{schedule}/run", {"_key": f"month-{month}", "month": month})).status == 422
     refused = await clerk.post(f"{schedule}/run", {"_key": "december", "month": "12.2026"})
     assert refused.status == 422
     assert "jest już naliczony" in refused.text
@@ -470,6 +472,22 @@ async def test_ten_thousand_lines_are_the_work_of_jobs(site: Site, office: Offic
     assert await work(site) == 1
     assert await only(site, "select count(*) from payments.entry where state = 'approved'") == 10_000
     assert await only(site, "select state from payments.charge_batch") == "entered"
+
+
+async def test_what_was_typed_is_forgotten_when_it_is_long_booked(site: Site, office: Office) -> None:
+    async with lodgers(site, 2):
+        clerk = await office.visitor(Role.ADMIN)
+    address = await a_list(clerk, "L0;10,00;10.12.2026;Domofon;D/1\nL1;10,00;10.12.2026;Domofon;D/2\n")
+    await sent(clerk, address)
+    async with acting(site) as conn:
+        await conn.execute("update payments.charge_batch set entered_at = now() - interval '91 days'")
+    await list_jobs.forget(site, {})
+    assert await only(site, "select count(*) from payments.charge_batch_line") == 2
+    await sent(clerk, f"{address}/approve")
+    await list_jobs.forget(site, {})
+    assert await only(site, "select count(*) from payments.charge_batch_line") == 0
+    assert "20,00" in (await clerk.get(address)).text
+    assert await only(site, "select sum(balance)::bigint from payments.account_balance") == 2000
 
 
 async def idle(clerk: Visitor, run: str) -> None:

@@ -28,7 +28,10 @@ OURS = {"English", "ebok", "example", "org"}
 """Words that are the same in any language, or stand in their own."""
 
 BESIDE = ("/nowhere", "/admin/audit?verb=x", "/admin/search?q=Anna", "/admin/payments?state=draft&amount=1e3")
-FORMS = ("/login", "/reset", "/account/password", "/admin/users/add", "/admin/payments/new", "/admin/customers/add")
+FORMS = (
+    *("/login", "/reset", "/account/password", "/admin/users/add", "/admin/payments/new", "/admin/customers/add"),
+    *("/admin/charges/new", "/admin/charges/lists/new", "/admin/charging/new"),
+)
 
 in_the_module = pytest.mark.asyncio(loop_scope="module")
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from kernel import STAFF, Check, Command, Job, Nav, Permission, Role, Route, Verb, _
-from plugins.payments.books import account_pages, jobs, month_pages, pages
+from plugins.payments.books import account_pages, checks, jobs, month_pages, pages
 
 ROUTES: Final[Sequence[Route]] = (*pages.ROUTES, *account_pages.ROUTES, *month_pages.ROUTES)
 PERMISSIONS: Final[Sequence[Permission]] = (
@@ -32,6 +32,6 @@ VERBS: Final[Sequence[Verb]] = (
     Verb("payments.month_close_failed", _("could not close {month} in the book «{name}»: {findings}")),
     Verb("payments.month_reopened", _("opened {month} in the book «{name}» again: {reason}")),
 )
-CHECKS: Final[Sequence[Check]] = ()
+CHECKS: Final[Sequence[Check]] = checks.CHECKS
 COMMANDS: Final[Sequence[Command]] = ()
 JOBS: Final[Sequence[Job]] = jobs.JOBS

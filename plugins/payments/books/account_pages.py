@@ -160,7 +160,7 @@ async def add(request: Request, form: OpeningForm) -> web.Response:
     if wrong:
         raise Refused(errors=wrong)
     suffix = f"/{points[form.point]}" if form.point is not None and points[form.point] else ""
-    await store.open_account(
+    opened = await store.open_account(
         conn,
         found["id"],
         form.book,
@@ -168,7 +168,7 @@ async def add(request: Request, form: OpeningForm) -> web.Response:
         form.account_no or f"{form.customer_no}{suffix}",
         request[SITE].clock.today(),
     )
-    return redirect(request, "payments.accounts", query={"customer": form.customer_no}, flash=_("The account is open."))
+    return redirect(request, "payments.account", account=opened, flash=_("The account is open."))
 
 
 # --- closing --------------------------------------------------------------------------------------------------------
@@ -184,9 +184,7 @@ async def close(request: Request) -> web.Response:
     """Close a settled account."""
     found = await _found(request)
     await store.close_account(request[CONN], found, request[SITE].clock.today())
-    return redirect(
-        request, "payments.accounts", query={"customer": found.customer_no}, flash=_("The account is closed.")
-    )
+    return redirect(request, "payments.account", account=found.id, flash=_("The account is closed."))
 
 
 async def ask_reopen(request: Request) -> Mapping[str, Any]:
@@ -199,9 +197,7 @@ async def reopen(request: Request) -> web.Response:
     """Open a closed account again."""
     found = await _found(request)
     await store.reopen_account(request[CONN], found)
-    return redirect(
-        request, "payments.accounts", query={"customer": found.customer_no}, flash=_("The account is open again.")
-    )
+    return redirect(request, "payments.account", account=found.id, flash=_("The account is open again."))
 
 
 async def _found(request: Request) -> store.Account:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import secrets
 from collections import Counter
-from collections.abc import Awaitable, Callable, Generator, Mapping
+from collections.abc import Awaitable, Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import date, datetime
@@ -455,3 +455,35 @@ cross join lateral (
 where a.book = $1"""
 """A line for each account of a book, for ``Listing``: $1 book, $2 1 January, $3 and $4 the month's first and last day,
 $5 its storno. Only the accounts of a page are summed."""
+
+
+# --- proofs ---------------------------------------------------------------------------------------------------------
+
+WRONG_ENDS_SQL: Final[LiteralString] = """
+select b.code, b.closed_through, m.through
+from payments.book b
+left join (
+    select book, (max(month) + interval '1 month')::date - 1 as through
+    from payments.month_close where state in ('running', 'closed') group by book
+) m on m.book = b.id
+where b.closed_through is distinct from m.through
+order by b.id
+limit 100
+"""
+REPORTS_SQL: Final[LiteralString] = """
+select m.id, b.code, m.month, m.report, m.sha256
+from payments.month_close m join payments.book b on b.id = m.book
+where m.id > $1 and m.report is not null
+order by m.id
+limit $2
+"""
+
+
+async def wrong_ends(conn: Connection) -> Sequence[Row]:
+    """Books that are not closed through their last closed month."""
+    return await conn.fetch(WRONG_ENDS_SQL)
+
+
+async def reports(conn: Connection, after: int, limit: int) -> Sequence[Row]:
+    """The control reports after a closing's id, with their digests."""
+    return await conn.fetch(REPORTS_SQL, after, limit)

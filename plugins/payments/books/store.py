@@ -419,3 +419,22 @@ async def _account_told(conn: Connection, verb: str, account: Account) -> None:
         account=account.id,
         account_no=account.account_no,
     )
+
+
+# --- proofs ---------------------------------------------------------------------------------------------------------
+
+WRONG_NUMBERS_SQL: Final[LiteralString] = """
+select a.id, coalesce(a.virtual_account, v.number) as virtual_account
+from payments.account a
+full join payments.virtual_number v on v.account_id = a.id and v.retired_at is null
+where (a.id is not null or v.account_id is not null)
+  and (a.virtual_account is distinct from v.number
+       or payments.nrb(substr(a.virtual_account, 3)) <> a.virtual_account)
+order by a.id
+limit $1
+"""
+
+
+async def wrong_numbers(conn: Connection, limit: int) -> Sequence[Row]:
+    """Accounts whose own bank account number is wrong or not the last that they were given."""
+    return await conn.fetch(WRONG_NUMBERS_SQL, limit)

@@ -8,12 +8,12 @@ from decimal import Decimal
 import asyncpg
 import pytest
 
-from kernel import Connection, Refused, Role, Site
+from kernel import Check, Connection, Finding, Refused, Role, Site
 from kernel.auth.passwords import hash_password
 from kernel.db import migrate
 from kernel.testing import Office, Visitor
-from plugins.payments.books import jobs, store
-from plugins.payments.books.model import BookRules, virtual_account
+from plugins.payments.books import checks, jobs, month_store, store
+from plugins.payments.books.model import BookRules, Month, virtual_account
 from tests.plugins.payments.ledger import TODAY, Book, acting, add_customer
 
 pytestmark = pytest.mark.ebok(plugins=["payments"])
@@ -381,3 +381,39 @@ async def test_the_database_computes_the_same_numbers(conn: Connection) -> None:
     for prefix, serial in ((PREFIX, 4711), ("10101010", 1), ("9" * 20, 9999), ("0" * 8, 7)):
         found = await conn.fetchval("select payments.virtual_account($1, $2::bigint)", prefix, serial)
         assert found == virtual_account(prefix, serial)
+
+
+async def findings(site: Site, check: Check, damage: str = "") -> list[str]:
+    """What a check finds after damage that the application could not do."""
+    if damage:
+        owner = await migrate.connect(site.owner_dsn)
+        await owner.execute(damage)
+        await owner.close()
+    async with site.db.connection() as conn:
+        return [one.message async for one in check.run(conn) if isinstance(one, Finding)]
+
+
+async def test_numbers_that_were_tampered_with_are_found(site: Site) -> None:
+    async with acting(site) as tx:
+        await store.ask_payee_change(tx, await main_book(tx), NRB, PREFIX, site.clock.now())
+        await Book.opened(tx)
+        await Book.opened(tx, "4712")
+    (check, _months) = checks.CHECKS
+    assert await findings(site, check) == []
+    damage = """alter table payments.account disable trigger user;
+        update payments.account set virtual_account = '61109010140000071219812874' where account_no = '4712'"""
+    assert len(await findings(site, check, damage)) == 1
+
+
+async def test_months_that_were_tampered_with_are_found(site: Site) -> None:
+    month = Month.parsed("2026-10")
+    async with acting(site) as tx:
+        closing = await month_store.begin_close(
+            tx, await main_book(tx), month, acknowledged=False, today=TODAY, at=site.clock.now()
+        )
+        await month_store.make_report(tx, closing)
+    (_numbers, check) = checks.CHECKS
+    assert await findings(site, check) == []
+    forged = "update payments.month_close set report = jsonb_set(report, '{accounts,all}', '9')"
+    assert "not what was kept" in (await findings(site, check, forged))[0]
+    assert len(await findings(site, check, "update payments.book set closed_through = '2026-09-30'")) == 2

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import date
 
 import pytest
@@ -107,6 +108,22 @@ async def test_the_database_refuses_anothers_point_and_a_closed_customer(site: S
     with pytest.raises(Refused):
         async with acting(site) as tx:
             await store.open_account(tx, own, book, None, "1", TODAY)
+
+
+async def test_fifty_who_open_the_same_account_open_one(site: Site, conn: Connection) -> None:
+    _point, _foreign, own = await two_customers(site)
+    book = int(await book_of(conn, "water"))
+
+    async def attempt() -> bool:
+        try:
+            async with acting(site) as tx:
+                await store.open_account(tx, own, book, None, "4711", TODAY)
+        except Refused:
+            return False
+        return True
+
+    assert sum(await asyncio.gather(*(attempt() for _number in range(50)))) == 1
+    assert len(await accounts(conn)) == 1
 
 
 async def test_customers_open_nothing(office: Office, site: Site) -> None:

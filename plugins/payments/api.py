@@ -214,7 +214,7 @@ class AccountsQuery(_Asked):
     customer_no: str | None = Field(None, min_length=1, max_length=80, description="Only this customer's.")
     book: str | None = Field(None, min_length=1, max_length=41, description="Only those of the book with this code.")
     after: str | None = Field(None, min_length=1, max_length=120, description="The «next» of the page before.")
-    limit: int = Field(100, ge=1, le=500)
+    limit: int = Field(50, ge=1, le=500)
 
 
 async def accounts(request: Request, query: AccountsQuery) -> Accounts:
@@ -366,7 +366,7 @@ class EntriesQuery(_Asked):
     state: _State | None = None
     side: Literal["charge", "credit"] | None = None
     after: int = Field(0, ge=0, le=LARGEST_ID, description="The «next» of the page before, or any entry's number.")
-    limit: int = Field(100, ge=1, le=500)
+    limit: int = Field(50, ge=1, le=500)
 
 
 async def account_entries(request: Request, query: EntriesQuery) -> Entries:

@@ -170,9 +170,15 @@ async def examples(demo: Demo) -> dict[str, dict[str, str]]:
         point = await conn.fetchrow("select id, customer from kernel.service_point order by id limit 1")
         assert point is not None
         user = await conn.fetchval("select id from kernel.users where login = $1", demo.account("in arrears")["login"])
+        api_token = await conn.fetchval(
+            "insert into kernel.api_token (token_hash, user_id, name, scopes, created_at)"
+            " select '\\x00', id, 'Program', '{payments.view}', now() from kernel.users where login = $1 returning id",
+            demo.account("admin")["login"],
+        )
     finally:
         await conn.close()
     common = {
+        "api_token": api_token,
         "customer": customer,
         "entry": approved,
         "id": user,

@@ -102,7 +102,7 @@ def _charge(pdf: FPDF, y: float, line: NoteLine) -> float:
             _right(pdf, RIGHT, y, amount.figure, 9)
             y += ROW
     y = _room(pdf, y, 1)
-    _text(pdf, _PERIOD, y, str(_("Interest of this charge, rounded to a grosz")), 9)
+    _text(pdf, _PERIOD, y, str(_("Interest of this charge, rounded")), 9)
     _right(pdf, RIGHT, y, str(line.amount), 9.5, bold=True)
     _rule(pdf, y + 2.2)
     return y + ROW + 2.0

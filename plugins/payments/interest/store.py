@@ -65,7 +65,8 @@ def read_tables(value: Mapping[str, Mapping[str, Any]] | None) -> dict[str, Rate
 
 
 RATES_IN_USE_SQL: Final[LiteralString] = """
-select payments.interest_tables() as tables, array(select distinct b.interest_regime from payments.book b) as regimes
+select payments.interest_tables() as tables, array(select distinct b.interest_regime from payments.book b) as regimes,
+       (select count(*) from (select from payments.interest_correction_due limit 10000) due) as corrections
 """
 STALE_AFTER: Final = timedelta(days=90)
 """The central bank decides every month: a newest rate older than this needs a look."""
@@ -73,17 +74,18 @@ STALE_AFTER: Final = timedelta(days=90)
 
 @dataclass(frozen=True, slots=True)
 class RatesInUse:
-    """All dated rates by kind, and the regimes that books name."""
+    """All dated rates by kind, the regimes that books name, and how many corrections of interest wait to be entered."""
 
     tables: Mapping[str, RateTable]
     regimes: frozenset[str]
+    corrections: int
 
 
 async def rates_in_use(conn: Connection) -> RatesInUse:
     """All dated rates, and which regimes books use; one statement."""
     row = await conn.fetchrow(RATES_IN_USE_SQL)
     assert row is not None  # noqa: S101  it has no table to be empty
-    return RatesInUse(read_tables(row["tables"]), frozenset(row["regimes"]))
+    return RatesInUse(read_tables(row["tables"]), frozenset(row["regimes"]), row["corrections"])
 
 
 def stale(known: RatesInUse, today: date, foreign: Regimes = BUNDLED) -> dict[str, date | None]:

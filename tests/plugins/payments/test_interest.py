@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
+import random
 from datetime import date, timedelta
 from decimal import Decimal
+from fractions import Fraction
+from typing import Any
 
 import pytest
 
@@ -11,8 +15,8 @@ from kernel import Connection, Money, Refused, Site
 from kernel.db import migrate
 from kernel.db.pool import Stamp
 from plugins.payments import store as ledger
-from plugins.payments.interest import notes, store
-from plugins.payments.interest.model import Part
+from plugins.payments.interest import checks, notes, store
+from plugins.payments.interest.model import Part, round_half_up
 from plugins.payments.store import Key
 from tests.plugins.payments.ledger import Book, acting
 
@@ -294,3 +298,100 @@ async def test_a_closed_month_refuses_a_note(site: Site) -> None:
     async with acting(site) as conn:
         (issued,) = await note_of(book_of(book, conn), NOTED, date(2024, 5, 2))
         assert issued.note_no == "NO/2024/000001"
+
+
+async def test_two_people_who_issue_at_once_make_one_note(site: Site) -> None:
+    async with acting(site) as conn:
+        book = await Book.opened(conn)
+        await book.post(book.charge(100000, DUE))
+
+    async def once() -> int:
+        async with acting(site) as conn:
+            return len(await note_of(book_of(book, conn), NOTED))
+
+    assert sorted(await asyncio.gather(*(once() for _person in range(4)))) == [0, 0, 0, 1]
+
+
+async def test_a_note_may_be_issued_where_a_second_person_approves(site: Site) -> None:
+    """Nobody types the interest: the product enters it, and who issues the note approves it."""
+    async with site.db.transaction(Stamp("7", "admin")) as conn:
+        book = await Book.opened(conn)
+        await book.post(book.charge(100000, DUE))
+        await conn.execute(
+            "insert into kernel.setting (plugin, value) values ('payments', $1)", {"approver_differs": True}
+        )
+        (issued,) = await note_of(book, NOTED)
+        found = await notes.note(conn, issued.id)
+        assert found is not None
+        entry = await ledger.entry(conn, found.lines[0].entry)
+        assert entry is not None
+        assert (entry.created_by, entry.state) == ("ebok", "approved")
+
+
+async def test_the_newest_rate_of_a_kind_in_use_may_be_stale(site: Site) -> None:
+    async with acting(site) as conn:
+        newest = date(2026, 3, 5)
+        assert await checks.stale_kinds(conn, newest + timedelta(days=90)) == {}
+        assert await checks.stale_kinds(conn, newest + timedelta(days=91)) == {"statutory_delay": newest}
+        await conn.execute("delete from payments.interest_rate where kind = 'statutory_delay'")
+        assert await checks.stale_kinds(conn, newest) == {"statutory_delay": None}
+        found = [finding async for finding in checks.rates_are_fresh(conn)]
+        assert [finding.fatal for finding in found] == [False]
+        assert "no rows" in found[0].message
+
+
+async def test_wrong_notes_are_found(site: Site) -> None:
+    async with acting(site) as conn:
+        book = await Book.opened(conn)
+        await book.post(book.charge(100000, DUE))
+        await note_of(book, NOTED)
+        await note_of(book, date(2024, 5, 10))
+        assert [finding async for finding in checks.notes_are_right(conn)] == []
+    owner: Any = await migrate.connect(site.owner_dsn)
+    try:
+        await owner.execute("update payments.interest_note set total = total + 1, number = 7 where number = 2")
+        found = [finding.message async for finding in checks.notes_are_right(owner)]
+    finally:
+        await owner.close()
+    assert len(found) == 2
+    assert "the highest number is 7" in found[0]
+    assert "NO/2024/000002" in found[1]
+
+
+@pytest.mark.parametrize("seed", range(4))
+async def test_a_random_account_bears_what_each_of_its_days_bears(site: Site, seed: int) -> None:
+    """The ledger's claims against a sum over every single day of what was open at its start."""
+    dice = random.Random(seed)  # noqa: S311
+    as_of = date(2025, 12, 31)
+    async with acting(site) as conn:
+        book = await Book.opened(conn)
+        days = [date(2024, 1, 1) + timedelta(days=dice.randrange(700)) for _entry in range(24)]
+        drafts = [
+            book.charge(dice.randrange(1, 200_000), day)
+            if dice.random() < 0.5
+            else book.payment(dice.randrange(1, 150_000), day)
+            for day in days
+        ]
+        await book.post(*drafts)
+        rates = (await store.tables(conn))["statutory_delay"]
+        charges = await conn.fetch(
+            "select id, amount, effective_due_on from payments.entry where account_id = $1 and side = 'charge'",
+            book.account,
+        )
+        paid = await conn.fetch(
+            "select charge, amount, value_date from payments.allocation where account_id = $1 and released_at is null",
+            book.account,
+        )
+        wanted: dict[int, Money] = {}
+        for charge in charges:
+            borne, day = Fraction(0), charge["effective_due_on"] + timedelta(days=1)
+            while day <= as_of:
+                before = sum(
+                    part["amount"] for part in paid if part["charge"] == charge["id"] and part["value_date"] < day
+                )
+                borne += Fraction(rates.percent_on(day)) * (charge["amount"] - before) / 36500
+                day += timedelta(days=1)
+            if borne:
+                wanted[charge["id"]] = Money(round_half_up(borne))
+        found = await store.claims(conn, [book.account], as_of)
+        assert {claim.charge: claim.claimable for claim in found} == wanted

@@ -179,6 +179,8 @@ async def test_corrections_are_found_offered_and_entered(office: Office) -> None
     page = await clerk.get("/admin/interest/corrections")
     # ten days stay: 2,53 zł
     assert "63,11 zł" in text_of(page)
+    async with office.site.db.connection() as conn:
+        assert (await store.rates_in_use(conn)).corrections == 1
     chosen = re.search(r'name="ids" value="([0-9-]+)"', page.text)
     assert chosen
     assert (await clerk.post("/admin/interest/corrections", {})).status == 422

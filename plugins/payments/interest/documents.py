@@ -99,7 +99,8 @@ def _charge(pdf: FPDF, y: float, line: NoteLine) -> float:
         if amount:
             y = _room(pdf, y, 1)
             _text(pdf, _PERIOD, y, str(label), 9)
-            _right(pdf, RIGHT, y, amount.figure, 9)
+            figure = str(amount) if amount.grosze > 0 else str(_("less {amount}", amount=-amount))
+            _right(pdf, RIGHT, y, figure, 9)
             y += ROW
     y = _room(pdf, y, 1)
     _text(pdf, _PERIOD, y, str(_("Interest of this charge, rounded")), 9)

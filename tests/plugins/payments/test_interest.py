@@ -395,3 +395,19 @@ async def test_a_random_account_bears_what_each_of_its_days_bears(site: Site, se
                 wanted[charge["id"]] = Money(round_half_up(borne))
         found = await store.claims(conn, [book.account], as_of)
         assert {claim.charge: claim.claimable for claim in found} == wanted
+
+
+async def test_interest_that_was_booked_when_it_was_paid_is_not_noted_again(site: Site) -> None:
+    """A12: 9,25 zł are booked on the day of the payment, and a note begins on the day after it."""
+    await rule(site, "interest_first = true")
+    async with acting(site) as conn:
+        book = await Book.opened(conn)
+        await book.post(book.charge(100000, DUE))
+        await book.post(book.payment(50000, NOTED))
+        (claim,) = await store.claims(conn, [book.account], NOTED)
+        assert (claim.claimable, claim.debt.noted, claim.open) == (Money(0), 925, Money(50925))
+        (issued,) = await note_of(book, NOTED + timedelta(days=30))
+        found = await notes.note(conn, issued.id)
+        assert found is not None
+        assert (found.total, found.lines[0].first_day) == (Money(471), NOTED + timedelta(days=1))
+        assert await notes.corrections_due(conn, [book.account]) == []

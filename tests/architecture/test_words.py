@@ -24,7 +24,7 @@ SPOKEN = ("aria-label", "title", "alt", "placeholder", "content", "value")
 WORD = re.compile(r"[^\W\d_]{3,}")
 NAME = re.compile(r"\b[a-z]+(?:[._][a-z_]+)+\b")
 """Names of the code, which the pages for operators show as they are: rights, hooks, kinds of jobs."""
-OURS = {"English", "ebok", "example", "org"}
+OURS = {"English", "ebok", "example", "main", "org"}
 """Words that are the same in any language, or stand in their own."""
 
 BESIDE = ("/nowhere", "/admin/audit?verb=x", "/admin/search?q=Anna", "/admin/payments?state=draft&amount=1e3")

@@ -15,10 +15,10 @@ async def furnish(site: Site, conn: Connection, customer: int, account: int) -> 
     Books, months and changes are the organisation's, so the second customer adds only an account.
     """
     books = {row["code"]: row["id"] for row in await store.names(conn)}
-    if "deposits" in books:
+    if "kaucje" in books:
         return {"account": [str(account)]}
     today, now = site.clock.today(), site.clock.now()
-    deposits = await store.add_book(conn, "deposits", RULES)
+    deposits = await store.add_book(conn, "kaucje", RULES)
     await store.ask_payee_change(conn, deposits, "", PREFIX, now)
     closed = await store.account(conn, await store.open_account(conn, customer, deposits, None, f"K/{customer}", today))
     assert closed is not None

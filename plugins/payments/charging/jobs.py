@@ -52,7 +52,7 @@ async def approve(site: Site, payload: Mapping[str, Any]) -> None:
             await audit(
                 conn,
                 "payments.run_approved",
-                subject=f"run {number}",
+                subject=f"charge-run {number}",
                 schedule=run.schedule_name,
                 period=run.month.short,
                 accounts=run.accounts,
@@ -88,7 +88,7 @@ async def roll_back(site: Site, payload: Mapping[str, Any]) -> None:
             await audit(
                 conn,
                 "payments.run_rolled_back",
-                subject=f"run {number}",
+                subject=f"charge-run {number}",
                 schedule=run.schedule_name,
                 period=run.month.short,
                 accounts=done,

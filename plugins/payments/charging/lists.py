@@ -215,9 +215,9 @@ LINES: Final = Listing(
         Column("account_no", _("Account")),
         Column("due_on", _("Due date"), "date"),
         Column("amount", _("Amount"), "money"),
-        Column("side", _("Overpaid"), show=_overpaid),
         Column("title", _("Title")),
         Column("document_no", _("Document")),
+        Column("side", _("Overpaid"), show=_overpaid),
         Column("entry", _("Entry"), "number", link="payments.entry", by={"entry": "entry"}),
     ),
     order="line",
@@ -284,7 +284,7 @@ async def enter(request: Request, form: EnterForm) -> object:
     await audit(
         conn,
         "payments.batch_entered",
-        subject=f"list {found.id}",
+        subject=f"charge-list {found.id}",
         count=done["entries"],
         charged=Money(done["charged"]),
         credited=Money(done["credited"]),
@@ -391,7 +391,7 @@ async def delete(request: Request) -> object:
         raise Refused(NOTHING_TO_DELETE)
     if not found.approved:
         await store.move(conn, found.id, ["entered"], "deleted")
-    await audit(conn, "payments.batch_deleted", subject=f"list {found.id}", count=len(gone))
+    await audit(conn, "payments.batch_deleted", subject=f"charge-list {found.id}", count=len(gone))
     flash = ngettext("{count} draft is deleted", "{count} drafts are deleted", len(gone))
     return redirect(request, "payments.charging_list", batch=found.id, flash=flash)
 

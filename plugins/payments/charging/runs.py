@@ -134,7 +134,9 @@ async def start(request: Request, form: StartForm) -> object:
         return redirect(request, "payments.charging_run", run_no=standing["id"])
     number = await store.start(conn, schedule.id, form.month)
     await jobs.start(conn, "payments.charging_compute", number, request[ACTOR].user)
-    await audit(conn, "payments.run_started", subject=f"run {number}", schedule=schedule.name, period=form.month.short)
+    await audit(
+        conn, "payments.run_started", subject=f"charge-run {number}", schedule=schedule.name, period=form.month.short
+    )
     return redirect(request, "payments.charging_run", run_no=number)
 
 
@@ -273,7 +275,7 @@ async def discard(request: Request) -> object:
     await audit(
         conn,
         "payments.run_discarded",
-        subject=f"run {found.id}",
+        subject=f"charge-run {found.id}",
         schedule=found.schedule_name,
         period=found.month.short,
     )

@@ -468,7 +468,7 @@ async def set_quantity(request: Request, form: QuantityForm) -> object:
         conn,
         "payments.quantity_set",
         customer=found["customer"],
-        subject=f"account {found['account_no']}",
+        subject=f"account {number}",
         name=fee.name,
         since=form.since,
         before=plain(before),

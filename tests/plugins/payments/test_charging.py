@@ -383,6 +383,30 @@ async def test_a_month_is_approved_while_others_book_on_the_same_accounts(
     assert (await state_of(site, run), await charged(site)) == ("approved", 60 * (2000 - 500))
 
 
+async def test_a_database_that_drops_the_work_leaves_nothing_half_booked(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _schedule, run, _accounts = await ready(site, 5)
+    async with acting(site) as conn:
+        await store.move(conn, run, "ready", "approving")
+    monkeypatch.setattr(jobs, "AT_ONCE", 2)
+    tell = store.tell_progress
+
+    async def cut(conn: Connection, number: int, done: int) -> None:
+        await conn.fetch(
+            "select pg_terminate_backend(pid) from pg_stat_activity"
+            " where datname = current_database() and state = 'idle in transaction'"
+        )
+
+    monkeypatch.setattr(store, "tell_progress", cut)
+    with pytest.raises(Exception):  # noqa: B017, PT011  however the driver says that the connection is gone
+        await jobs.approve(site, {"run": run, "actor": "office"})
+    assert (await state_of(site, run), await charged(site)) == ("approving", 0)
+    monkeypatch.setattr(store, "tell_progress", tell)
+    await jobs.approve(site, {"run": run, "actor": "office"})
+    assert (await state_of(site, run), await charged(site)) == ("approved", 10000)
+
+
 async def test_what_the_ledger_refuses_leaves_the_run_with_the_reason(site: Site) -> None:
     site.clock.move_to(datetime(2026, 11, 24, 9, tzinfo=UTC))
     async with acting(site) as conn:

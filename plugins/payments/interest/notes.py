@@ -169,24 +169,27 @@ def _recorded(note: _Planned, entries: Mapping[Key, int], as_of: date, issued_on
                 "charge": claim.charge,
                 "entry": entries[Key(claim.account, claim.charge)],
                 "amount": claim.claimable.grosze,
-                **_derived(claim),
+                **_derived(claim, as_of),
             }
             for claim in note.lines
         ],
     }
 
 
-def _derived(claim: Claim) -> dict[str, Any]:
-    """The days a line names: those no note named yet; all of them when only earlier days are claimed more for."""
-    new = claim.new_lines
-    lines = new or claim.interest.lines
-    earlier = claim.earlier if new else Money(0)
+def _derived(claim: Claim, as_of: date) -> dict[str, Any]:
+    """The days a line names: those no note named yet; all of them when only earlier days are claimed more for.
+
+    A regime of another plugin may explain nothing: then the days are those since the last note.
+    """
+    new, whole = claim.new_lines, claim.interest.lines
+    lines = new or whole
+    before = claim.debt.noted_through or claim.debt.effective_due_on or as_of
     return {
-        "first_day": lines[0].first_day.isoformat(),
-        "last_day": lines[-1].last_day.isoformat(),
+        "first_day": (lines[0].first_day if lines else min(before + timedelta(days=1), as_of)).isoformat(),
+        "last_day": (lines[-1].last_day if lines else as_of).isoformat(),
         "derivation": {
             "lines": [written_line(line) for line in lines],
-            "earlier": earlier.grosze,
+            "earlier": claim.earlier.grosze if new else 0,
             "noted": 0 if new else claim.debt.noted,
         },
     }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from fractions import Fraction
 from typing import Any
@@ -16,9 +16,12 @@ from kernel.db import migrate
 from kernel.db.pool import Stamp
 from plugins.payments import store as ledger
 from plugins.payments.interest import checks, notes, store
+from plugins.payments.interest.documents import note_pdf
 from plugins.payments.interest.model import Part, round_half_up
+from plugins.payments.interest.notes import Creditor
 from plugins.payments.store import Key
 from tests.plugins.payments.ledger import Book, acting
+from tests.plugins_for_tests import fair
 
 pytestmark = pytest.mark.ebok(plugins=["payments"])
 
@@ -411,3 +414,17 @@ async def test_interest_that_was_booked_when_it_was_paid_is_not_noted_again(site
         assert found is not None
         assert (found.total, found.lines[0].first_day) == (Money(471), NOTED + timedelta(days=1))
         assert await notes.corrections_due(conn, [book.account]) == []
+
+
+@pytest.mark.ebok(plugins=["payments"], modules={"fair": fair})
+async def test_interest_by_another_plugins_regime_is_noted(site: Site) -> None:
+    await rule(site, "interest_regime = 'fair.one_percent'")
+    async with acting(site) as conn:
+        book = await Book.opened(conn)
+        await book.post(book.charge(10000, DUE))
+        (issued,) = await notes.issue(conn, [book.account], NOTED, NOTED, 14, foreign=store.regimes_of(site))
+        found = await notes.note(conn, issued.id)
+        assert found is not None
+        assert (found.total, found.lines[0].last_day) == (Money(100), NOTED)
+        assert note_pdf(found, Creditor("SM", (), "", "", found.note_no), datetime(2024, 4, 10, tzinfo=UTC))
+        assert (await store.claims(conn, [book.account], NOTED))[0].trouble, "without its plugin it says why"

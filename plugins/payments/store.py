@@ -633,7 +633,8 @@ cross join lateral (
                    as payee_account, b.payee_name, k.balance
         from payments.account a join payments.book b on b.id = a.book
         join payments.account_balance k on k.account_id = a.id
-        where a.customer = c.id and ($5::bigint is null or a.id = $5)
+        where a.customer = c.id
+          and case when $5::bigint is null then a.closed_on is null or k.balance <> 0 else a.id = $5 end
     ), by_day as (
         select e.account_id, e.side, e.effective_due_on as day, b.is_barred, sum(e.open_amount) as amount
         from mine m join payments.entry e on e.account_id = m.id and e.open_amount > 0

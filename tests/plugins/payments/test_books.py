@@ -15,6 +15,7 @@ from kernel.testing import Office, Visitor
 from plugins.payments.books import checks, jobs, month_store, store
 from plugins.payments.books.model import BookRules, Month, virtual_account
 from tests.plugins.payments.ledger import TODAY, Book, acting, add_customer
+from tests.plugins_for_tests import fair
 
 pytestmark = pytest.mark.ebok(plugins=["payments"])
 
@@ -128,6 +129,16 @@ async def test_an_agreed_rate_is_a_percentage(boss: Visitor, rate: str) -> None:
     answer = await boss.post("/admin/books/add", {**FORM, "interest_regime": "contractual", "contract_rate": rate})
     assert answer.status == 422
     assert 'id="f-contract_rate-error"' in answer.text
+
+
+@pytest.mark.ebok(plugins=["payments"], modules={"fair": fair})
+async def test_rules_of_other_plugins_are_offered(boss: Visitor, conn: Connection) -> None:
+    assert "fair.share" in (await boss.get("/admin/books/add")).text
+    form = {**FORM, "allocation_policy": "fair.share", "interest_regime": "fair.one_percent"}
+    added = await boss.post("/admin/books/add", form)
+    assert added.status == 303
+    assert "fair.share" in (await boss.get(added.headers["Location"])).text
+    assert await conn.fetchval("select interest_regime from payments.book where code = 'water'") == "fair.one_percent"
 
 
 async def test_rules_stay_once_something_is_approved(boss: Visitor, site: Site, conn: Connection) -> None:

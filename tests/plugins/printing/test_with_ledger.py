@@ -9,7 +9,7 @@ import pypdfium2
 import pytest
 import zxingcpp
 
-from kernel import Role
+from kernel import Connection, Role
 from kernel.settings import save
 from kernel.testing import Office, Visitor
 from plugins.payments.books import store as books
@@ -70,3 +70,16 @@ async def test_each_bank_account_has_its_order_and_a_customer_s_own_number_comes
     page = (await visitor.get("/payment-order")).text.replace("\xa0", " ")
     assert "123,00" in page
     assert "Przelew 2 z 2" in page
+    async with acting(site) as conn:
+        paid = replace(book, conn=conn, account=await own_account(conn, "W1"))
+        await paid.post(paid.payment(2000, date(2026, 11, 24)))
+        closing = await books.account(conn, paid.account)
+        assert closing is not None
+        await books.close_account(conn, closing, date(2026, 11, 24))
+    page = (await visitor.get("/payment-order")).text
+    assert "Przelew 2 z 2" not in page
+    assert own[-4:] not in page, "nobody pays to a closed account"
+
+
+async def own_account(conn: Connection, number: str) -> int:
+    return await conn.fetchval("select id from payments.account where account_no = $1", number)

@@ -38,6 +38,7 @@ from kernel import (
 )
 from plugins.payments import api_store, store
 from plugins.payments.face import Ledger, Side
+from plugins.payments.model import KINDS, RULES
 from plugins.payments.store import REFUSALS, Draft
 
 MOST_GROSZE: Final = 10**12
@@ -46,7 +47,7 @@ FIRST_DAY, LAST_DAY = date(2000, 1, 1), date(2050, 12, 31)
 """Days that a program may name."""
 LARGEST_ID: Final = 2**63 - 1
 
-_PLAIN_AMOUNT: Final = r"(0|[1-9][0-9]{0,10})(\.[0-9]{1,2})?"
+_PLAIN_AMOUNT: Final = r"((0|[1-9][0-9]{0,9})(\.[0-9]{1,2})?|10000000000(\.00?)?)"
 _PLAIN_DAY: Final = r"[0-9]{4}-[0-9]{2}-[0-9]{2}"
 _PLACE: Final = re.compile(r"([0-9]{1,18})\.(.{1,100})", re.DOTALL)
 
@@ -98,6 +99,7 @@ _Amount = Annotated[
             "type": "string",
             "pattern": f"^{_PLAIN_AMOUNT}$",
             "description": "Złoty and grosze, above zero, at most 10000000000.00.",
+            "x-maximum": "10000000000.00",
             "examples": ["1234.56"],
         }
     ),
@@ -131,6 +133,8 @@ _Number = Annotated[
 ]
 _DocumentNo = Annotated[str, StringConstraints(strip_whitespace=True, max_length=80), AfterValidator(one_line)]
 _Pln = Annotated[Literal["PLN"], BeforeValidator(_only_pln)]
+_Kind = Annotated[str, WithJsonSchema({"type": "string", "enum": [*KINDS]})]
+_Rule = Annotated[str, WithJsonSchema({"type": "string", "enum": [*RULES]})]
 _State = Literal["draft", "approved", "voided"]
 _Channel = Literal["transfer", "cash", "gateway", "direct_debit", "offset"]
 
@@ -306,7 +310,7 @@ class Entry(BaseModel):
     account: int
     customer_no: str
     side: Side
-    kind: str
+    kind: _Kind
     state: _State
     amount: _Zloty
     open: _Zloty
@@ -341,7 +345,7 @@ class Allocation(BaseModel):
 
     entry: int
     amount: _Zloty
-    rule: str
+    rule: _Rule
     created_at: datetime
 
 

@@ -8,6 +8,7 @@ import re
 from collections import Counter
 from collections.abc import AsyncIterator, Collection, Mapping
 from datetime import date, datetime
+from decimal import Decimal
 from functools import cache
 from typing import Any
 
@@ -17,6 +18,8 @@ from aiohttp import ClientSession, DummyCookieJar
 from kernel.auth import api_tokens
 from kernel.db import migrate
 from kernel.db.pool import Stamp
+from kernel.people import store as people
+from kernel.people.model import ServicePointData
 from kernel.plugin.permissions import Role
 from kernel.site import Site
 from kernel.testing import Office, Page, registry_of
@@ -277,6 +280,13 @@ async def test_a_payment_is_approved_at_once_where_the_payer_wanted_it(program: 
     assert made["designations"] == [charges[1]]
 
 
+async def test_the_largest_amount_is_taken_and_the_next_one_is_not(program: Program, charges: list[int]) -> None:
+    for amount, status in (("10000000000", 201), ("10000000000.00", 201), ("9999999999.99", 201), ("0.01", 201)):
+        answer = await program.pay(PAYMENT | {"amount": amount})
+        assert (answer.status, answer.json()["amount"]) == (status, f"{Decimal(amount):.2f}")
+    assert "#/amount" in problem(await program.pay(PAYMENT | {"amount": "10000000000.01"}))
+
+
 async def test_a_customer_without_an_account_gets_one(program: Program, site: Site) -> None:
     async with acting(site) as conn:
         await add_customer(conn, "9000")
@@ -483,6 +493,20 @@ async def test_closed_accounts_customers_and_foreign_books_take_no_payment(progr
     ):
         await as_owner(site, statement)
         assert said in problem(await program.pay(PAYMENT))["#/customer_no"]
+
+
+async def test_a_customer_with_two_accounts_in_a_book_does_not_say_which(program: Program, site: Site) -> None:
+    async with acting(site) as conn:
+        book = await Book.opened(conn)
+        await people.add_service_point(conn, ServicePointData(customer=book.customer, code="L/7", kind="lokal"))
+    await as_owner(
+        site,
+        "insert into payments.account (account_no, customer, book, service_point)"
+        " select account_no || '/7', a.customer, a.book, p.id"
+        " from payments.account a join kernel.service_point p on p.customer = a.customer",
+    )
+    assert "several accounts" in problem(await program.pay(PAYMENT))["#/customer_no"]
+    assert (await program.pay({**PAYMENT, "customer_no": None, "account": book.account})).status == 201
 
 
 async def test_whoever_enters_does_not_approve_where_two_people_must(

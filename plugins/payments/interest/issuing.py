@@ -172,7 +172,7 @@ where x.account_id = n.account_id and x.issuing = $1
 """
 
 
-async def count_next(conn: Connection, number: int, foreign: Regimes = BUNDLED) -> bool:
+async def count_next(conn: Connection, number: int, today: date, foreign: Regimes = BUNDLED) -> bool:
     """Look at the next accounts of an issuing that counts; False when there are none left."""
     held = await conn.fetchrow(HOLD_SQL, number, "counting")
     if held is None:
@@ -183,7 +183,8 @@ async def count_next(conn: Connection, number: int, foreign: Regimes = BUNDLED) 
     if not accounts:
         await move(conn, number, "counting", "ready")
         return False
-    found = [claim for claim in await claims(conn, accounts, held["as_of"], foreign=foreign) if claim.may_be_noted]
+    every = await claims(conn, accounts, held["as_of"], demanded_on=today, foreign=foreign)
+    found = [claim for claim in every if claim.may_be_noted]
     by_account = [(account, list(lines)) for account, lines in groupby(found, key=lambda claim: claim.account)]
     worth = [
         (account, len(lines), notes.note_total(lines).grosze)

@@ -24,7 +24,7 @@ async def count(site: Site, payload: Mapping[str, Any]) -> None:
     foreign, more = store.regimes_of(site), True
     while more:
         async with site.db.transaction(Stamp("worker")) as conn:
-            more = await issuing.count_next(conn, payload["issuing"], foreign)
+            more = await issuing.count_next(conn, payload["issuing"], site.clock.today(), foreign)
 
 
 async def issue(site: Site, payload: Mapping[str, Any]) -> None:

@@ -72,7 +72,8 @@ async def issue(
     month).
     """
     await conn.execute(HOLD_SQL, accounts)
-    planned = await _plan(conn, await claims(conn, accounts, as_of, foreign=foreign), issued_on, at_least)
+    found = await claims(conn, accounts, as_of, demanded_on=issued_on, foreign=foreign)
+    planned = await _plan(conn, found, issued_on, at_least)
     if not planned:
         return []
     due_on = issued_on + timedelta(days=pay_days)

@@ -109,14 +109,21 @@ select payments.interest_tables() as tables, (
 
 
 async def claims(
-    conn: Connection, accounts: Sequence[int], as_of: date, *, most: int = EVERY, foreign: Regimes = BUNDLED
+    conn: Connection,
+    accounts: Sequence[int],
+    as_of: date,
+    *,
+    demanded_on: date | None = None,
+    most: int = EVERY,
+    foreign: Regimes = BUNDLED,
 ) -> list[Claim]:
     """The interest of the charges of accounts as of a day, by account and due date; one statement.
 
-    ``most``: of each account at most so many open and so many late paid charges. What bears nothing is left out.
+    ``demanded_on`` is the day that tells what is time-barred (``as_of``, if not given). ``most``: of each account at
+    most so many open and so many late paid charges. What bears nothing is left out.
     """
     row = await conn.fetchrow(CLAIMS_SQL, accounts, as_of, most)
-    return read_claims(row, as_of, foreign) if row else []
+    return read_claims(row, as_of, demanded_on or as_of, foreign) if row else []
 
 
 NOTED_SQL: Final[LiteralString] = """
@@ -132,20 +139,24 @@ async def read_noted(conn: Connection, accounts: Sequence[int], foreign: Regimes
     row = await conn.fetchrow(NOTED_SQL, accounts)
     known = read_tables(row["tables"]) if row else {}
     return [
-        _claim(debt, known, date.fromisoformat(debt["noted_through"]), foreign)
+        _claim(debt, known, through := date.fromisoformat(debt["noted_through"]), through, foreign)
         for debt in (row["debts"] if row else ())
         if debt["noted_through"]
     ]
 
 
-def read_claims(row: Row | Mapping[str, Any], as_of: date, foreign: Regimes = BUNDLED) -> list[Claim]:
+def read_claims(
+    row: Row | Mapping[str, Any], as_of: date, demanded_on: date, foreign: Regimes = BUNDLED
+) -> list[Claim]:
     """The claims of a row with ``tables`` and ``debts``."""
     known = read_tables(row["tables"])
-    found = [_claim(debt, known, as_of, foreign) for debt in row["debts"]]
+    found = [_claim(debt, known, as_of, demanded_on, foreign) for debt in row["debts"]]
     return [claim for claim in found if claim.interest.exact or claim.debt.noted or claim.trouble is not None]
 
 
-def _claim(row: Mapping[str, Any], known: Mapping[str, RateTable], as_of: date, foreign: Regimes) -> Claim:
+def _claim(
+    row: Mapping[str, Any], known: Mapping[str, RateTable], as_of: date, demanded_on: date, foreign: Regimes
+) -> Claim:
     debt = Debt(
         row["kind"],
         _day(row["effective_due_on"]),
@@ -179,7 +190,7 @@ def _claim(row: Mapping[str, Any], known: Mapping[str, RateTable], as_of: date, 
         open=Money(row["open_amount"]),
         debt=debt,
         interest=interest,
-        is_barred=barred_on is not None and barred_on <= as_of,
+        is_barred=barred_on is not None and barred_on <= demanded_on,
         is_mirror=row["is_mirror"],
         pending=row["pending"],
         trouble=trouble,
@@ -245,7 +256,7 @@ def _what_if(row: Row, on: date, foreign: Regimes) -> WhatIf:
         {**note, "total": Money(note["total"]), **{day: date.fromisoformat(note[day]) for day in _NOTE_DAYS}}
         for note in row["notes"]
     ]
-    shown = [claim for claim in read_claims(row, on, foreign) if claim.claimable or claim.open or claim.trouble]
+    shown = [claim for claim in read_claims(row, on, on, foreign) if claim.claimable or claim.open or claim.trouble]
     return WhatIf(on, Money(max(0, row["due"] - row["credit"])), tuple(shown), notes)
 
 

@@ -24,7 +24,7 @@ async def furnish(site: Site, conn: Connection, customer: int, account: int) -> 
     book = (await issuing.books(conn))[0][0]
     # so much that of all the accounts none is found; this one then is
     number = await issuing.begin(conn, issuing.Terms(book, today, 14, Money(10**12)))
-    while await issuing.count_next(conn, number):
+    while await issuing.count_next(conn, number, today):
         pass
     await conn.execute(issuing.FOUND_SQL, number, [account], [1], [5000])
     rate = await conn.fetchval("select max(id) from payments.interest_rate where kind = 'statutory_delay'")

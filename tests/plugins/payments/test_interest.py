@@ -233,10 +233,12 @@ async def test_interest_bears_no_interest(site: Site) -> None:
 async def test_a_consumers_time_barred_charge_gets_no_note(site: Site) -> None:
     async with acting(site) as conn:
         book = await Book.opened(conn)
-        await book.post(book.charge(100000, date(2020, 3, 11)))
+        await book.post(book.charge(100000, date(2022, 3, 11)))
         (claim,) = await store.claims(conn, [book.account], date(2026, 11, 24))
         assert claim.is_barred
         assert await note_of(book, date(2026, 11, 24)) == []
+        assert await note_of(book, NOTED, date(2026, 11, 24)) == [], "the day of issue tells"
+        assert len(await note_of(book, NOTED)) == 1
 
 
 async def test_a_day_before_the_first_rate_is_trouble_and_never_zero(site: Site) -> None:

@@ -6,6 +6,7 @@ VENV = .venv
 BIN = $(VENV)/bin
 PIP = $(BIN)/python -m pip install --quiet --disable-pip-version-check
 ARGS ?=
+LEDGER_ARGS ?=
 
 .PHONY: demo test lint types unit bench lock upgrade screenshots clean apt
 
@@ -28,6 +29,7 @@ unit: $(VENV)/development
 
 bench: $(VENV)/development
 	$(BIN)/python -m bench.run $(ARGS)
+	$(BIN)/python -m bench.ledger $(LEDGER_ARGS)
 
 screenshots: $(VENV)/development
 	$(BIN)/python docs/screenshots.py $(ARGS)

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shutil
 import socket
 import subprocess
 import sys
+import tempfile
 import time
-from collections.abc import Generator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import AsyncGenerator, Generator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 import aiohttp
+
+from kernel.db.embedded import EmbeddedServer
 
 HOST: Final = "127.0.0.1"
 START_SECONDS: Final = 90
@@ -38,6 +42,20 @@ class Server:
     def said(self) -> str:
         """The end of its output."""
         return self.log.read_text(errors="replace")[-2000:]
+
+
+@asynccontextmanager
+async def cluster(kept: Path | None) -> AsyncGenerator[tuple[EmbeddedServer, Path]]:
+    """A durable PostgreSQL, in ``kept`` or in a directory that is removed, and that directory, for logs."""
+    scratch = Path(tempfile.mkdtemp(prefix="ebok-bench-", dir="/tmp"))
+    scratch.chmod(0o755)  # noqa: ASYNC240  the server's user must enter
+    server = EmbeddedServer(kept or scratch / "data")
+    try:
+        await server.start()
+        yield server, scratch
+    finally:
+        await server.stop()
+        shutil.rmtree(scratch, ignore_errors=True)
 
 
 def free_port() -> int:

@@ -14,20 +14,18 @@ import json
 import os
 import platform
 import re
-import shutil
 import statistics
 import sys
-import tempfile
 import time
-from collections.abc import AsyncGenerator, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import Sequence
+from contextlib import AsyncExitStack
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Final
 
 import aiohttp
 
-from bench.processes import BenchError, Server, cpu_seconds, ready, running
+from bench.processes import BenchError, Server, cluster, cpu_seconds, ready, running
 from bench.seed import PASSWORD, Seeded, login_of, seed
 from kernel.app import registry_of
 from kernel.config import Config
@@ -102,27 +100,13 @@ def _options() -> argparse.ArgumentParser:
 async def _bench(options: argparse.Namespace) -> int:
     sizes = [int(size) for size in options.customers.split(",")]
     started_load = os.getloadavg()[0]
-    async with _cluster(options.data_dir) as (server, scratch):
+    async with cluster(options.data_dir) as (server, scratch):
         seeded = [await _seeded(server, size, options.months) for size in sizes]
         targets = await _measured(server, seeded, scratch, options)
     _report(targets, sizes, started_load)
     if options.json:
         _write(options.json, seeded, targets, sizes)
     return 0
-
-
-@asynccontextmanager
-async def _cluster(kept: Path | None) -> AsyncGenerator[tuple[EmbeddedServer, Path]]:
-    """A durable PostgreSQL, in ``kept`` or in a directory that is removed, and that directory, for logs."""
-    scratch = Path(tempfile.mkdtemp(prefix="ebok-bench-", dir="/tmp"))
-    scratch.chmod(0o755)  # noqa: ASYNC240  the server's user must enter
-    server = EmbeddedServer(kept or scratch / "data")
-    try:
-        await server.start()
-        yield server, scratch
-    finally:
-        await server.stop()
-        shutil.rmtree(scratch, ignore_errors=True)
 
 
 async def _seeded(server: EmbeddedServer, customers: int, months: int) -> Seeded:

@@ -10,7 +10,9 @@ functions would, and two accounts are given to them to prove it.
 
 from __future__ import annotations
 
+import asyncio
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date
 from typing import Final, LiteralString
@@ -26,6 +28,10 @@ from kernel.plugin.registry import Registry
 
 PASSWORD: Final = "deszcz-bębni-o-parapet"
 DEBTOR_EVERY: Final = 10
+SEALERS: Final = 2
+"""Connections that seal at once."""
+SEALED_AT_ONCE: Final = 1000
+"""Accounts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +65,10 @@ async def seed(server: EmbeddedServer, registry: Registry, customers: int, month
             async with conn.transaction():
                 await _fill(conn, customers, months, today)
             await conn.execute("vacuum (analyze)")
+        if await conn.fetchval("select exists (select from payments.account_balance where seal = '')"):
+            batches = iter(range(1, customers + 1, SEALED_AT_ONCE))
+            await asyncio.gather(*(_seal(endpoints.owner_dsn, batches) for _ in range(SEALERS)))
+            await conn.execute("vacuum (analyze) payments.seal, payments.account_balance")
         seconds = time.monotonic() - started if filling else 0.0
         sizes = await conn.fetchrow(SIZES_SQL)
     finally:
@@ -93,7 +103,6 @@ async def _fill(conn: asyncpg.Connection, customers: int, months: int, today: da
         await conn.execute(row["make"])
     last = months * 2 * customers
     await conn.execute("select setval('payments.entry_id', $1)", last)
-    await conn.execute("update payments.book set last_journal_no = $1 where code = 'main'", last)
     await conn.execute("analyze payments.entry, payments.allocation")
     await conn.execute(DEBTORS_SQL)
     await conn.execute(BALANCES_SQL)
@@ -101,6 +110,15 @@ async def _fill(conn: asyncpg.Connection, customers: int, months: int, today: da
     await conn.execute("select payments.allocate($1)", [1, DEBTOR_EVERY])
     if await conn.fetchval(ALLOCATIONS_SQL) != before:
         raise BenchError("The ledger allocates payments otherwise than the seed: bring bench/seed.py up to date.")
+
+
+async def _seal(owner_dsn: str, batches: Iterator[int]) -> None:
+    conn = await migrate.connect(owner_dsn)
+    try:
+        for first in batches:
+            await conn.execute(SEALS_SQL, first, first + SEALED_AT_ONCE - 1)
+    finally:
+        await conn.close()
 
 
 # What the first customer and the first debtor have allocated.
@@ -117,7 +135,9 @@ select drop, make from (
            format('alter table %s add constraint %I %s%s', conrelid::regclass, conname, pg_get_constraintdef(oid),
                   case contype when 'f' then ' not valid' end) as make
     from pg_constraint
-    where conrelid in ('payments.entry'::regclass, 'payments.allocation'::regclass) and contype in ('f', 'p')
+    where contype = 'p' and conrelid in ('payments.entry'::regclass, 'payments.allocation'::regclass)
+       or contype = 'f' and 'payments.entry'::regclass in (conrelid, confrelid)
+       or contype = 'f' and 'payments.allocation'::regclass in (conrelid, confrelid)
     union all
     select true, format('drop index %s', indexrelid::regclass), pg_get_indexdef(indexrelid)
     from pg_index
@@ -149,9 +169,11 @@ select count(*) from payments.open_accounts(array(select id from kernel.customer
 # $1: the number before its first entry, $2: customers, $3: months that follow, $4: today.
 MONTH_SQL: Final[LiteralString] = """
 with month as materialized (
-    select issued, issued + 20 as due, payments.effective_due(issued + 20) as effective,
-           to_char(issued, 'YYYY-MM') as period
-    from (select ($4::date - make_interval(months => $3))::date - 10 as issued) day
+    select last_journal_no as numbered, issued, issued + 20 as due, effective,
+           payments.barred_from(effective, limitation_years) as barred, to_char(issued, 'YYYY-MM') as period
+    from (select ($4::date - make_interval(months => $3))::date - 10 as issued) day,
+    lateral (select payments.effective_due(issued + 20) as effective) due,
+    payments.book where code = 'main'
 ),
 account as materialized (
     select id, account_no, id % 10 = 0 as in_debt, 25000 + id * 7919 % 40000 + $1 / $2::bigint * 131 % 997 as amount,
@@ -160,11 +182,11 @@ account as materialized (
 ),
 charge as (
     insert into payments.entry (account_id, id, side, kind, amount, open_amount, issued_on, due_on, effective_due_on,
-                                booked_on, period, title, document_no, document_date, journal_no, state, created_by,
-                                approved_by, approved_at)
+                                time_barred_on, booked_on, period, title, document_no, document_date, journal_no, state,
+                                created_by, approved_by, approved_at)
     select id, $1 + id, 'charge', 'fee', amount, case when pays and not in_debt then 0 else amount end, issued, due,
-           effective, issued, period, 'Opłata eksploatacyjna ' || period, 'NK/' || period || '/' || account_no, issued,
-           $1 + id, 'approved', 'bench', 'bench', now()
+           effective, barred, issued, period, 'Opłata eksploatacyjna ' || period, 'NK/' || period || '/' || account_no,
+           issued, numbered + row_number() over (order by id), 'approved', 'bench', 'bench', now()
     from month, account order by id
     returning account_id, id, effective_due_on
 ),
@@ -172,12 +194,16 @@ payment as (
     insert into payments.entry (account_id, id, side, kind, amount, open_amount, paid_on, value_date, booked_on, title,
                                 document_no, journal_no, channel, state, created_by, approved_by, approved_at)
     select id, $1 + $2 + id, 'credit', 'payment', paid, 0, day, day, day, 'Wpłata',
-           'WB/' || period || '/' || account_no, $1 + $2 + id, 'transfer', 'approved', 'bench', 'bench', now()
+           'WB/' || period || '/' || account_no, numbered + $2 + row_number() over (order by id), 'transfer',
+           'approved', 'bench', 'bench', now()
     from month, account,
     lateral (select least(due + (id % 9)::integer - 6, $4) as day,
                     case when in_debt then amount * 7 / 10 else amount end as paid) made
     where pays order by id
     returning account_id, id, amount, value_date
+),
+counted as (
+    update payments.book set last_journal_no = last_journal_no + $2 + (select count(*) from payment) where code = 'main'
 )
 insert into payments.allocation (account_id, credit, charge, amount, value_date, effective_due_on, rule)
 select account_id, p.id, c.id, p.amount, p.value_date, c.effective_due_on,
@@ -206,6 +232,21 @@ made as (
 update payments.entry e set open_amount = e.amount - taken.amount
 from (select account_id, charge, sum(amount)::bigint as amount from met group by account_id, charge) taken
 where e.account_id = taken.account_id and e.id = taken.charge"""
+
+# One seal over the whole history of each account, as an opening has it.
+SEALS_SQL: Final[LiteralString] = """
+with history as (
+    select a.id as account_id, b.version, array_agg(e.id order by e.id) as entries,
+           sha256(convert_to(string_agg(payments.facts(e, a.salt, 'approved'), '' order by e.id), 'UTF8')) as hash
+    from payments.account a join payments.account_balance b on b.account_id = a.id
+    join payments.entry e on e.account_id = a.id
+    where a.id between $1 and $2 and b.seal = '' group by a.id, b.version
+),
+sealed as (
+    insert into payments.seal (account_id, seq, event, entries, hash)
+    select account_id, version, 'approved', entries, hash from history returning account_id, hash
+)
+update payments.account_balance b set seal = s.hash from sealed s where b.account_id = s.account_id"""
 
 BALANCES_SQL: Final[LiteralString] = """
 update payments.account_balance b

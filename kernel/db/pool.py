@@ -45,7 +45,8 @@ class Stamp:
         The commit is written without waiting for the disk; ``_commit`` waits, when the locks are gone.
         """
         return (
-            f"begin; set local synchronous_commit = off; set local ebok.actor = '{_safe(self.actor)}'; set local ebok.role = '{_safe(self.role)}'; "
+            f"begin; set local synchronous_commit = off; set local ebok.actor = '{_safe(self.actor)}'; "
+            f"set local ebok.role = '{_safe(self.role)}'; "
             f"set local ebok.mode = '{'superadmin' if self.superadmin_mode else ''}'; "
             f"set local ebok.request = '{_safe(self.request)}'"
         )

@@ -97,8 +97,7 @@ def test_the_start_refuses_what_fits_no_point(extension: Extension, words: str) 
     def register_extensions():
         yield extension
 
-    odd.plugin = Plugin(api=1, requires=("payments",))
-    odd.register_extensions = register_extensions
+    vars(odd).update(plugin=Plugin(api=1, requires=("payments",)), register_extensions=register_extensions)
     odd.__file__ = __file__
     with pytest.raises(PluginError, match=words):
         registry_of(["payments"], {"odd": odd})

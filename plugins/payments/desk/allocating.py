@@ -13,7 +13,7 @@ from plugins.payments import store as ledger
 from plugins.payments.desk import store
 from plugins.payments.desk.fields import MOST_CHARGES, BesideCharges, Reason
 from plugins.payments.desk.pages import WORDS
-from plugins.payments.desk.store import Around, Part
+from plugins.payments.desk.store import Around, Board, Part
 from plugins.payments.face import Side
 from plugins.payments.model import CHANNELS, RULES
 from plugins.payments.store import Entry
@@ -28,21 +28,20 @@ class AllocationForm(BesideCharges):
 async def allocate(request: Request) -> Mapping[str, Any]:
     """The credit, the charges it can pay, and what is fixed already."""
     found = await _credit(request)
-    around = await store.around(request[CONN], found.key)
+    board = await store.board(request[CONN], found.key, MOST_CHARGES)
     return {
         "entry": found,
-        "around": around,
-        "left": _left(found, around),
-        "targets": await store.targets(request[CONN], found.key, MOST_CHARGES),
+        "board": board,
+        "left": _left(found, board),
         "rules": RULES,
         "channels": CHANNELS,
         **WORDS,
     }
 
 
-def _left(found: Entry, around: Around) -> Money:
+def _left(found: Entry, board: Board) -> Money:
     """How much of a credit is not fixed yet."""
-    return found.amount - around.pinned
+    return found.amount - Money.total(part.amount for part in board.fixed)
 
 
 async def add_allocation(request: Request, form: AllocationForm) -> web.Response:
@@ -50,10 +49,11 @@ async def add_allocation(request: Request, form: AllocationForm) -> web.Response
     conn, found = request[CONN], await _credit(request)
     if found.reversed_by is not None:
         raise Refused(ledger.REFUSALS["allocation_of_reversed"])
-    amounts, left = form.amounts(), _left(found, await store.around(conn, found.key))
+    board = await store.board(conn, found.key, MOST_CHARGES)
+    amounts, left = form.amounts(), _left(found, board)
     if not amounts:
         raise Refused(_("Write an amount beside at least one charge."))
-    known = {target.id: target for target in await store.targets(conn, found.key, MOST_CHARGES)}
+    known = {target.id: target for target in board.targets}
     wrong: dict[str, Text] = {}
     total = 0
     for number, amount in amounts.items():

@@ -46,8 +46,8 @@ select e.id, e.side, e.kind, e.state, e.amount, e.open_amount, e.title, e.docume
        e.effective_due_on, e.period, e.voided_at, e.void_reason, $2::date as today,
        case when e.side = 'charge' and e.state <> 'voided' then e.amount end as charged,
        case when e.side = 'credit' and e.state <> 'voided' then e.amount end as paid,
-       exists (select from payments.entry r
-           where r.account_id = e.account_id and r.reverses = e.id and r.state = 'approved') as is_reversed,
+       (select r.id from payments.entry r
+           where r.account_id = e.account_id and r.reverses = e.id and r.state = 'approved') is not null as is_reversed,
        coalesce((select sum(l.amount) from payments.allocation l
            where l.account_id = e.account_id and l.charge = e.id and l.released_at is null
              and l.rule = 'correction'), 0)::bigint as corrected

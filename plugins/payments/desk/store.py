@@ -392,22 +392,33 @@ async def void(conn: Connection, found: Entry, reason: str) -> None:
 
 # --- manual allocation ----------------------------------------------------------------------------------------------
 
-TAKEN_SQL: Final[LiteralString] = """
-select e.id, e.kind, e.title, e.document_no, e.effective_due_on, e.amount, e.open_amount,
-       coalesce((select sum(l.amount) from payments.allocation l
-           where l.account_id = $1 and l.charge = e.id and l.released_at is null and l.pinned), 0)::bigint as held,
-       coalesce((select sum(l.amount) from payments.allocation l
-           where l.account_id = $1 and l.charge = e.id and l.credit = $2 and l.released_at is null), 0)::bigint as paid
-from (
-    select e.* from payments.entry e where e.account_id = $1 and e.side = 'charge' and e.open_amount > 0
-    union
-    select e.* from payments.allocation l
-    join payments.entry e on e.account_id = $1 and e.id = l.charge
-    where l.account_id = $1 and l.credit = $2 and l.released_at is null and not l.pinned
-) e
-where e.kind <> 'reversal'
-order by e.effective_due_on, e.id
-limit $3
+BOARD_SQL: Final[LiteralString] = """
+select a.account_no, b.name as book,
+       (select jsonb_agg(jsonb_build_object('id', l.id, 'entry', h.id, 'kind', h.kind, 'title', h.title,
+            'document_no', h.document_no, 'on', h.counted_on, 'amount', l.amount, 'rule', l.rule, 'pinned', l.pinned,
+            'created_at', l.created_at, 'released_at', l.released_at) order by l.id)
+        from payments.allocation l join payments.entry h on h.account_id = l.account_id and h.id = l.charge
+        where l.account_id = $1 and l.credit = $2 and l.released_at is null and l.pinned) as fixed,
+       (select jsonb_agg(jsonb_build_object('id', e.id, 'kind', e.kind, 'title', e.title,
+            'document_no', e.document_no, 'effective_due_on', e.effective_due_on, 'amount', e.amount,
+            'open', e.open_amount, 'held', (
+                select coalesce(sum(l.amount), 0) from payments.allocation l
+                where l.account_id = $1 and l.charge = e.id and l.released_at is null and l.pinned),
+            'paid', (
+                select coalesce(sum(l.amount), 0) from payments.allocation l
+                where l.account_id = $1 and l.charge = e.id and l.credit = $2 and l.released_at is null)
+            ) order by e.effective_due_on, e.id)
+        from (
+            (select * from payments.entry e where e.account_id = $1 and e.side = 'charge' and e.open_amount > 0
+             order by e.effective_due_on, e.id limit $3)
+            union
+            (select e.* from payments.allocation l
+             join payments.entry e on e.account_id = l.account_id and e.id = l.charge
+             where l.account_id = $1 and l.credit = $2 and l.released_at is null and not l.pinned
+             order by e.effective_due_on, e.id limit $3)
+        ) e where e.kind <> 'reversal') as targets
+from payments.account a join payments.book b on b.id = a.book
+where a.id = $1
 """
 
 
@@ -431,23 +442,34 @@ class Target:
         return self.amount - self.held
 
 
-async def targets(conn: Connection, credit: Key, limit: int) -> list[Target]:
-    """Charges that are open, or that the credit pays by the rules, the earliest due first."""
-    rows = await conn.fetch(TAKEN_SQL, credit.account, credit.entry, limit)
-    return [
-        Target(
-            row["id"],
-            row["kind"],
-            row["title"],
-            row["document_no"],
-            row["effective_due_on"],
-            Money(row["amount"]),
-            Money(row["open_amount"]),
-            Money(row["held"]),
-            Money(row["paid"]),
-        )
-        for row in rows
-    ]
+@dataclass(frozen=True, slots=True)
+class Board:
+    """A credit's account, what of the credit is fixed to charges, and the charges it may pay besides."""
+
+    account_no: str
+    book: str
+    fixed: tuple[Part, ...]
+    targets: tuple[Target, ...]
+
+
+async def board(conn: Connection, credit: Key, limit: int) -> Board:
+    """What there is to decide about a credit: ``limit`` charges that are open, as many that it pays by the rules."""
+    row = await conn.fetchrow(BOARD_SQL, credit.account, credit.entry, limit)
+    assert row is not None  # noqa: S101  an entry has an account
+    return Board(
+        account_no=row["account_no"],
+        book=row["book"],
+        fixed=tuple(_part(part) for part in row["fixed"] or ()),
+        targets=tuple(_target(charge) for charge in row["targets"] or ()),
+    )
+
+
+def _target(charge: Mapping[str, Any]) -> Target:
+    values: dict[str, Any] = dict(charge)
+    values["effective_due_on"] = date.fromisoformat(values["effective_due_on"])
+    for name in ("amount", "open", "held", "paid"):
+        values[name] = Money(values[name])
+    return Target(**values)
 
 
 # --- around an entry ------------------------------------------------------------------------------------------------
@@ -523,11 +545,6 @@ class Around:
     designations: tuple[Mapping[str, Any], ...]
     parts: tuple[Part, ...]
     released: tuple[Part, ...]
-
-    @property
-    def pinned(self) -> Money:
-        """What of the entry is fixed to others, by whatever decided it."""
-        return Money.total(part.amount for part in self.parts if part.pinned)
 
 
 async def around(conn: Connection, key: Key) -> Around:

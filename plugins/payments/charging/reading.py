@@ -89,6 +89,7 @@ def split(text: str) -> list[Cells]:
 
     Blank lines are left out, but counted. Raises ListError.
     """
+    text = text.removeprefix("\ufeff")
     delimiter = next((mark for mark in "\t;" if mark in text), ",")
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=False)
     lines: list[Cells] = []

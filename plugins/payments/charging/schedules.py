@@ -419,6 +419,58 @@ async def remove_rate(request: Request, form: RateMonth) -> object:
 
 # --- what accounts have of it ---------------------------------------------------------------------------------------
 
+_HOLDERS: Final[LiteralString] = """
+select q.account_id, k.account_no, p.code, q.quantity, q.valid_from, c.customer_no, c.name
+from payments.fee_quantity q
+join payments.fee_component p on p.id = q.component
+join payments.account k on k.id = q.account_id
+join kernel.customer c on c.id = k.customer
+where q.component = $1 and q.valid_from <= $2 and not exists (
+    select from payments.fee_quantity n
+    where n.account_id = q.account_id and n.component = q.component
+      and n.valid_from > q.valid_from and n.valid_from <= $2)"""
+HOLDERS: Final = Listing(
+    "payments.fee_quantities",
+    _HOLDERS,
+    (
+        Column(
+            "account_no",
+            _("Account"),
+            sort="account_id",
+            link="payments.charging_account",
+            by={"account": "account_id"},
+        ),
+        Column("code", _("Code")),
+        Column("quantity", _("Quantity"), "number"),
+        Column("valid_from", _("From day"), "date"),
+        Column("customer_no", _("Customer no.")),
+        Column("name", _("Customer")),
+    ),
+    order="account_no",
+    key="account_id",
+    filters=(
+        Filter("account", _("Account"), "account_no = {0}"),
+        Filter("customer", _("Customer no."), "customer_no = {0}"),
+    ),
+    title_of="name",
+)
+"""Its file begins with the four columns that a list of quantities has, so that it can be changed and pasted back."""
+
+
+class HoldersQuery(ListQuery):
+    """Which accounts are shown."""
+
+    account: str = Field("", max_length=80)
+    customer: str = Field("", max_length=80)
+
+
+async def holders(request: Request, query: HoldersQuery) -> object:
+    """How much of a component each account has next month."""
+    found, part, _parts = await _component(request)
+    month = Month.of(_today(request)).plus(1)
+    shown = {"schedule": found, "component": part, "month": month, "section": "schedules"}
+    return await listed(request, HOLDERS, query, args=(part.id, month.first), extra=shown)
+
 
 class QuantityForm(BaseModel):
     """How much of a component an account has, from a day on, perhaps to a day."""
@@ -635,6 +687,15 @@ ROUTES: Final = (
         "payments.charging_component",
         query=RateQuery,
         template="payments/charging/component.html",
+    ),
+    Route(
+        "GET",
+        f"{_COMPONENT}/accounts",
+        holders,
+        RIGHT,
+        "payments.charging_holders",
+        query=HoldersQuery,
+        template="payments/charging/holders.html",
     ),
     Route("POST", _COMPONENT, set_rate, RIGHT, "payments.charging_set_rate", body=RateForm),
     Route(

@@ -197,6 +197,24 @@ async def test_a_component_without_a_rate_asks_before_it_charges_nothing(site: S
     assert (await clerk.post(f"{later}/remove-rate", {**gone, "_key": "twice"})).status == 404
 
 
+async def test_quantities_go_out_as_a_file_and_come_back_as_a_list(site: Site, office: Office) -> None:
+    async with lodgers(site, 3):
+        clerk = await office.visitor(Role.ADMIN)
+    schedule = await a_schedule(clerk)
+    component = await sent(clerk, f"{schedule}/components", name="Metry", code="m", rate="2", since="1.2026")
+    await sent(clerk, f"{schedule}/quantities", text="L0;m;48,37\nL1;m;0\nL2;m;1", since="1.11.2026")
+    await sent(clerk, f"{schedule}/quantities", text="L2;m;60,125\nL1;m;7;2.01.2027", since="1.12.2026")
+    page = await clerk.get(f"{component}/accounts")
+    assert re.findall(r">(L\d)</a>", page.text) == ["L0", "L1", "L2"]
+    assert "60,125" in page.text
+    file = (await clerk.get(f"{component}/accounts?format=csv")).text
+    assert len(file.splitlines()) == 4
+    await sent(clerk, f"{schedule}/quantities", text=file.replace("48,370", "50"), since="1.12.2026")
+    held = await only(site, "select array_agg(quantity order by account_id, valid_from) from payments.fee_quantity")
+    assert [str(quantity) for quantity in held] == ["50.000", "0.000", "7.000", "1.000", "60.125"]
+    assert len((await clerk.get(f"{component}/accounts?customer=L2&format=csv")).text.splitlines()) == 2
+
+
 @pytest.mark.parametrize(
     ("text", "words"),
     [

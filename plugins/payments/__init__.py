@@ -35,12 +35,21 @@ from plugins.payments import (
     demo,
     desk,
     explain,
+    interest,
     jobs,
     ledger,
     pages,
     records,
     store,
     suspense,
+)
+from plugins.payments.accrual.model import (
+    Interest,
+    InterestLine,
+    InterestRegime,
+    Part,
+    Rate,
+    RateTable,
 )
 from plugins.payments.allocation import Allocation, AllocationPolicy, Posting
 from plugins.payments.face import (
@@ -55,17 +64,10 @@ from plugins.payments.face import (
     Side,
     Status,
 )
-from plugins.payments.interest import declarations as interest
-from plugins.payments.interest.model import (
-    Interest,
-    InterestLine,
-    InterestRegime,
-    Part,
-    Rate,
-    RateTable,
-)
+from plugins.payments.interest import pages as interest_pages
 from plugins.payments.model import KINDS, RULES, STATUSES
 from plugins.payments.settings import Settings
+from plugins.payments.suspense import pages as suspense_pages
 
 __all__ = [
     "KINDS",
@@ -182,7 +184,12 @@ async def customer_tabs(request: Request, customer: int) -> Sequence[Tab]:
 
 @hookimpl
 async def queue_items(request: Request) -> Sequence[QueueItem]:
-    return await pages.queue(request) if request[ACTOR].may("payments.approve") else []
+    may = request[ACTOR].may
+    return [
+        *(await pages.queue(request) if may("payments.approve") else ()),
+        *(await suspense_pages.queue(request) if may("payments.suspense") else ()),
+        *(await interest_pages.queue(request) if may("payments.view") else ()),
+    ]
 
 
 @hookimpl

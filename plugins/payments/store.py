@@ -11,11 +11,11 @@ from functools import partial
 from typing import Any, Final, LiteralString
 
 from kernel import Connection, Money, Refused, Row, Text, _, audit, enqueue
+from plugins.payments.accrual import store as interest
+from plugins.payments.accrual.model import REGIMES, Debt, RatesUnknown, RateTable, Regime, claimable
+from plugins.payments.accrual.paying import Arisen, interest_when_paid
 from plugins.payments.allocation import Allocation, AllocationPolicy, Civil, Posting, Public
 from plugins.payments.face import Side
-from plugins.payments.interest import store as interest
-from plugins.payments.interest.model import REGIMES, Debt, RatesUnknown, RateTable, Regime, claimable
-from plugins.payments.interest.paying import Arisen, interest_when_paid
 
 REFUSALS: Final[Mapping[str, Text]] = {
     "holidays_unknown": _("The holidays of the year of this due date are not known. Check the date."),
@@ -69,7 +69,7 @@ class Draft:
     """What somebody enters: a charge or a credit. ``account`` is its account's id, ``amount`` is above zero.
 
     ``bears_on`` is the charge that interest or a cost belongs to; ``designations`` are the charges that the payer
-    named, in order: numbers of entries of the same account.
+    named, in order: numbers of entries of the same account. ``created_by``: None is whoever acts.
     """
 
     account: int
@@ -93,6 +93,7 @@ class Draft:
     external_id: str | None = None
     external_version: int = 1
     designations: tuple[int, ...] = ()
+    created_by: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,11 +220,17 @@ async def imported(
 # --- drafts ---------------------------------------------------------------------------------------------------------
 
 ADD_DRAFTS_SQL: Final[LiteralString] = """
-insert into payments.entry (account_id, side, kind, amount, issued_on, due_on, value_date, paid_on, period, title,
-    document_no, document_date, channel, bears_on, reverses, corrects, reason, source, external_id, external_version)
-select * from unnest($1::bigint[], $2::text[], $3::text[], $4::bigint[], $5::date[], $6::date[], $7::date[], $8::date[],
+insert into payments.entry (created_by, account_id, side, kind, amount, issued_on, due_on, value_date, paid_on, period,
+    title, document_no, document_date, channel, bears_on, reverses, corrects, reason, source, external_id,
+    external_version)
+select coalesce(by, current_setting('ebok.actor', true)), account_id, side, kind, amount, issued_on, due_on, value_date,
+       paid_on, period, title, document_no, document_date, channel, bears_on, reverses, corrects, reason, source,
+       external_id, external_version
+from unnest($1::bigint[], $2::text[], $3::text[], $4::bigint[], $5::date[], $6::date[], $7::date[], $8::date[],
     $9::text[], $10::text[], $11::text[], $12::date[], $13::text[], $14::bigint[], $15::bigint[], $16::bigint[],
-    $17::text[], $18::text[], $19::text[], $20::integer[])
+    $17::text[], $18::text[], $19::text[], $20::integer[], $21::text[]) d (account_id, side, kind, amount, issued_on,
+    due_on, value_date, paid_on, period, title, document_no, document_date, channel, bears_on, reverses, corrects,
+    reason, source, external_id, external_version, by)
 returning account_id, id
 """
 
@@ -255,6 +262,7 @@ async def add_drafts(conn: Connection, drafts: Sequence[Draft]) -> list[Key]:
             [draft.source for draft in drafts],
             [draft.external_id for draft in drafts],
             [draft.external_version for draft in drafts],
+            [draft.created_by for draft in drafts],
         )
         keys = [_key(row) for row in rows]
         await _designate(conn, zip(keys, drafts, strict=True))
@@ -378,6 +386,8 @@ group by e.account_id, b.id
 order by e.account_id
 """
 INTEREST_TITLE: Final = "Odsetki za opóźnienie"
+PRODUCT: Final = "ebok"
+"""Who enters what follows from an entry: whoever approves it, approves this too."""
 
 
 async def _add_interest(conn: Connection, accounts: Sequence[int], keys: Sequence[Key]) -> list[Key]:
@@ -418,6 +428,7 @@ def _interest_draft(account: int, arisen: Arisen) -> Draft:
         due_on=arisen.day,
         title=INTEREST_TITLE,
         bears_on=arisen.charge,
+        created_by=PRODUCT,
     )
 
 

@@ -13,9 +13,9 @@ from itertools import groupby
 from typing import TYPE_CHECKING, Final
 
 from kernel import Money, Text, _, ngettext
+from plugins.payments.accrual.model import Interest, InterestLine, round_half_up
 from plugins.payments.charging.model import plain
 from plugins.payments.face import Position, Side, Status
-from plugins.payments.interest.model import Interest, InterestLine, round_half_up
 from plugins.payments.model import CREDIT_KINDS, KINDS, status_of
 
 if TYPE_CHECKING:

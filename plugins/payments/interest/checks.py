@@ -7,8 +7,8 @@ from datetime import date, timedelta
 from typing import Final, LiteralString
 
 from kernel import Check, Connection, Finding, Money, _
-from plugins.payments.interest import store
-from plugins.payments.interest.store import BUNDLED, STALE_AFTER, Regimes
+from plugins.payments.accrual import store
+from plugins.payments.accrual.store import BUNDLED, STALE_AFTER, Regimes
 
 MOST_FINDINGS: Final = 100
 

@@ -11,8 +11,8 @@ from decimal import Decimal
 from typing import Any, Final, LiteralString
 
 from kernel import Argument, Money, Site, Text, _, ngettext, parse_date, parse_quantity, short_date
-from plugins.payments.interest import store
-from plugins.payments.interest.model import (
+from plugins.payments.accrual import store
+from plugins.payments.accrual.model import (
     CONTRACTUAL,
     NO_INTEREST,
     REGIMES,

@@ -6,8 +6,8 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Final
 
 from kernel import Text, _, documents, short_date
+from plugins.payments.accrual.model import InterestLine
 from plugins.payments.interest import words
-from plugins.payments.interest.model import InterestLine
 from plugins.payments.interest.notes import Creditor, Note, NoteLine
 from plugins.payments.model import KINDS
 

@@ -13,8 +13,8 @@ from itertools import groupby
 from typing import Final, LiteralString
 
 from kernel import Connection, Money, Row
+from plugins.payments.accrual.store import BUNDLED, Regimes, claims
 from plugins.payments.interest import notes
-from plugins.payments.interest.store import BUNDLED, Regimes, claims
 
 AT_ONCE: Final = 200
 """Accounts of one batch."""

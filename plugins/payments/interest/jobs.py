@@ -7,7 +7,8 @@ from datetime import timedelta
 from typing import Any, Final, LiteralString
 
 from kernel import Connection, Job, Refused, Site, Stamp, enqueue
-from plugins.payments.interest import issuing, notes, store
+from plugins.payments.accrual import store
+from plugins.payments.interest import issuing, notes
 
 COUNT: Final = "payments.interest_count"
 ISSUE: Final = "payments.interest_issue"

@@ -16,9 +16,9 @@ from typing import Any, Final, LiteralString
 
 from kernel import Connection, Fact, Money, Row, _, audit_many
 from plugins.payments import store as ledger
+from plugins.payments.accrual.model import Claim, InterestLine
+from plugins.payments.accrual.store import BUNDLED, Regimes, claims, read_noted
 from plugins.payments.face import Side
-from plugins.payments.interest.model import Claim, InterestLine
-from plugins.payments.interest.store import BUNDLED, Regimes, claims, read_noted
 from plugins.payments.store import Draft, Key
 
 TITLE_LENGTH: Final = 200

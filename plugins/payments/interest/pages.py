@@ -36,9 +36,10 @@ from kernel import (
     settings_of,
     url,
 )
-from plugins.payments.interest import notes, store, words
+from plugins.payments.accrual import store
+from plugins.payments.accrual.model import NO_INTEREST
+from plugins.payments.interest import notes, words
 from plugins.payments.interest.jobs import REVIEW
-from plugins.payments.interest.model import NO_INTEREST
 from plugins.payments.model import KINDS
 from plugins.payments.settings import Settings
 from plugins.payments.store import Key

@@ -8,7 +8,7 @@ from datetime import date, timedelta
 from typing import Final
 
 from kernel import short_date
-from plugins.payments.interest.model import Rate
+from plugins.payments.accrual.model import Rate
 from plugins.payments.interest.words import percent
 
 WIDTH, HEIGHT = 760, 220

@@ -34,8 +34,9 @@ from kernel import (
     parse_quantity,
     redirect,
 )
-from plugins.payments.interest import store, words
-from plugins.payments.interest.model import PUBLIC, REGIMES, STATUTORY_DELAY, RateTable, plain_percent
+from plugins.payments.accrual import store
+from plugins.payments.accrual.model import PUBLIC, REGIMES, STATUTORY_DELAY, RateTable, plain_percent
+from plugins.payments.interest import words
 from plugins.payments.interest.picture import rate_picture
 
 FIRST_DAY, LAST_DAY = date(2000, 1, 1), date(2100, 12, 31)

@@ -8,7 +8,7 @@ from fractions import Fraction
 from typing import Final
 
 from kernel import Money, Text, ngettext
-from plugins.payments.interest.model import REGIMES, InterestLine, InterestRegime, plain_percent, zloty
+from plugins.payments.accrual.model import REGIMES, InterestLine, InterestRegime, plain_percent, zloty
 
 _NBSP: Final = "\u00a0"
 

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from plugins.payments.accrual.model import REGIMES as KNOWN_REGIMES
 from plugins.payments.books.model import (
     AFTER,
     BEFORE_MONTH,
@@ -29,7 +30,6 @@ from plugins.payments.books.model import (
     turnover,
     virtual_account,
 )
-from plugins.payments.interest.model import REGIMES as KNOWN_REGIMES
 from plugins.payments.settings import check_nrb
 
 NRB = "29101010100012345600004711"

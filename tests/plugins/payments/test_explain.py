@@ -16,12 +16,12 @@ from kernel import Connection, Money, Site, i18n
 from kernel.i18n import speaking
 from kernel.testing import registry_of
 from plugins.payments import Side
+from plugins.payments.accrual.model import STATUTORY_DELAY, Part, Rate, RateTable
 from plugins.payments.charging.store import ChargeLine
 from plugins.payments.explain import model, store
 from plugins.payments.explain.documents import Letterhead, statement_pdf
 from plugins.payments.explain.model import Ageing, Explanation, History, Item, Line, Met, Month, Standing, Told
 from plugins.payments.explain.store import Whose
-from plugins.payments.interest.model import STATUTORY_DELAY, Part, Rate, RateTable
 from plugins.payments.model import RULES, Open, effective_due, position
 from tests.plugins.payments.ledger import TODAY, Book, acting
 from tests.plugins.payments.test_history import STEPS

@@ -11,8 +11,8 @@ from kernel import Extension, Plugin, Site, hookimpl
 from kernel.plugin.manager import PluginError
 from kernel.testing import registry_of
 from plugins.payments import jobs, store
+from plugins.payments.accrual import store as interest
 from plugins.payments.allocation import Allocation
-from plugins.payments.interest import store as interest
 from tests.plugins.payments.ledger import Book, acting, set_rules
 from tests.plugins_for_tests import fair
 

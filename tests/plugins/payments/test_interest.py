@@ -15,9 +15,10 @@ from kernel import Connection, Money, Refused, Site
 from kernel.db import migrate
 from kernel.db.pool import Stamp
 from plugins.payments import store as ledger
-from plugins.payments.interest import checks, notes, store
+from plugins.payments.accrual import store
+from plugins.payments.accrual.model import Part, round_half_up
+from plugins.payments.interest import checks, notes
 from plugins.payments.interest.documents import note_pdf
-from plugins.payments.interest.model import Part, round_half_up
 from plugins.payments.interest.notes import Creditor
 from plugins.payments.store import Key
 from tests.plugins.payments.ledger import Book, acting

@@ -12,8 +12,9 @@ import pytest
 from kernel import Money
 from kernel.plugin.permissions import Role
 from kernel.testing import Office, Page
-from plugins.payments.interest import issuing, jobs, notes, picture, store
-from plugins.payments.interest.model import Rate
+from plugins.payments.accrual import store
+from plugins.payments.accrual.model import Rate
+from plugins.payments.interest import issuing, jobs, notes, picture
 from tests.plugins.payments.ledger import TODAY, Book, acting
 from tests.plugins.payments.test_interest import rule
 

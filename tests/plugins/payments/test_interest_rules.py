@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kernel import Money
-from plugins.payments.interest.model import (
+from plugins.payments.accrual.model import (
     BEARS_NONE,
     CONTRACTUAL,
     NO_INTEREST,

@@ -83,6 +83,20 @@ async def test_a12_interest_is_booked_when_it_is_paid(site: Site) -> None:
         assert difference(await book.whole()) == ""
 
 
+async def test_interest_that_a_payment_meets_needs_no_second_person(site: Site) -> None:
+    await set_rules(site, interest_first=True)
+    async with acting(site) as conn:
+        book = await Book.opened(conn)
+        await book.post(book.charge(100000, date(2024, 3, 11)))
+        await conn.execute(
+            "insert into kernel.setting (plugin, value) values ('payments', $1)", {"approver_differs": True}
+        )
+    async with site.db.transaction(Stamp("7", "admin")) as conn:
+        keys = await store.add_drafts(conn, [book.payment(50000, date(2024, 4, 10))])
+    async with site.db.transaction(Stamp("8", "admin")) as conn:
+        assert len(await store.approve(conn, keys, TODAY)) == 2
+
+
 async def test_one_payment_meets_the_interest_of_every_debt_it_reaches(site: Site) -> None:
     await set_rules(site, interest_first=True)
     async with acting(site) as conn:

@@ -10,7 +10,7 @@ from types import MappingProxyType
 from typing import Any, Final, LiteralString
 
 from kernel import Connection, Money, Row, Site, Text, _
-from plugins.payments.interest.model import (
+from plugins.payments.accrual.model import (
     NOTHING,
     POINT,
     REGIMES,

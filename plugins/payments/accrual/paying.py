@@ -10,9 +10,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 
+from plugins.payments.accrual.model import BEARS_NONE, Debt, Part
 from plugins.payments.allocation import Allocation, AllocationPolicy, Posting, allocate
 from plugins.payments.face import Side
-from plugins.payments.interest.model import BEARS_NONE, Debt, Part
 
 Claimable = Callable[[Debt, date], int]
 """Grosze of interest of a debt to a day that nobody has booked."""

@@ -13,10 +13,13 @@ from typing import Any, LiteralString
 
 import pytest
 
-from kernel import Connection, Role, Site
+from kernel import Connection, Money, Role, Site
 from kernel.testing import Office, Page, Visitor
 from plugins.payments import checks, store
+from plugins.payments import suspense as suspense_part
 from plugins.payments.desk import store as desk_store
+from plugins.payments.suspense import store as suspense
+from plugins.payments.suspense.model import IncomingLine, PartDraft
 from tests.plugins.payments.ledger import TODAY, Book, acting, add_customer
 
 pytestmark = pytest.mark.ebok(plugins=["payments", "balances"])
@@ -558,6 +561,24 @@ async def test_moving_twice_at_once_moves_once(desk: Desk) -> None:
     assert {page.status for page in others} == {422}
     assert await desk.only("select count(*) from payments.transfer") == 1
     await desk.sound()
+
+
+async def test_a_bank_line_follows_its_payment_to_the_right_account(desk: Desk) -> None:
+    line = IncomingLine(amount=Money(9000), value_date=date(2026, 11, 20), title="przelew 7", payer_name="Ktoś")
+    async with acting(desk.site) as conn:
+        wrong, right = await two(conn)
+        received = await suspense.receive(conn, [line], TODAY)
+        await suspense.assign(conn, received.new[0], [PartDraft(wrong.account, Money(9000))], TODAY)
+        payment = await conn.fetchval("select id from payments.entry")
+    await desk.done(f"/admin/entries/{payment}/move", to="4712", reason="pomyłka w numerze")
+    (made,) = await desk.rows("select id from payments.entry where account_id = $1", right.account)
+    assert await desk.rows("select account_id, entry from payments.incoming_part where undone_at is null") == [
+        (right.account, made[0])
+    ]
+    await desk.done(f"/admin/entries/{made[0]}/reverse", reason="zwrot z banku")
+    await desk.sound()
+    async with acting(desk.site) as conn:
+        assert [one for check in suspense_part.CHECKS async for one in check.run(conn)] == []
 
 
 async def test_only_money_from_outside_moves(desk: Desk) -> None:

@@ -171,6 +171,47 @@ async def open_items_as_of(
 
 # --- everybody ------------------------------------------------------------------------------------------------------
 
+ARREARS_SQL: Final[LiteralString] = """
+select account_id, coalesce(sum(open) filter (where not barred), 0)::bigint as arrears,
+       coalesce(sum(open) filter (where not barred and late <= 30), 0)::bigint as to_30,
+       coalesce(sum(open) filter (where not barred and late between 31 and 60), 0)::bigint as to_60,
+       coalesce(sum(open) filter (where not barred and late between 61 and 90), 0)::bigint as to_90,
+       coalesce(sum(open) filter (where not barred and late between 91 and 180), 0)::bigint as to_180,
+       coalesce(sum(open) filter (where not barred and late > 180), 0)::bigint as over_180,
+       coalesce(sum(open) filter (where barred), 0)::bigint as barred
+from (
+    select e.account_id, e.open_amount as open, $1::date - e.effective_due_on as late,
+           case when e.time_barred_on <= $1::date then (
+               select c.consumer from payments.account a join kernel.customer c on c.id = a.customer
+               where a.id = e.account_id) else false end as barred
+    from payments.entry e
+    where e.side = 'charge' and e.open_amount > 0 and e.effective_due_on < $1::date
+      and ($2::bigint is null or (select a.book from payments.account a where a.id = e.account_id) = $2)
+) owed
+group by account_id
+order by account_id
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Arrears:
+    """What an account owes past its due date, by age; a consumer's time-barred charges apart."""
+
+    ageing: Ageing
+    barred: Money
+
+
+async def arrears(conn: Connection, on: date, book: int | None = None) -> dict[int, Arrears]:
+    """Everybody in arrears now, from the kept open amounts; ``on`` is today. Account → arrears."""
+    rows = await conn.fetch(ARREARS_SQL, on, book)
+    return {
+        row["account_id"]: Arrears(
+            Ageing(**{name: Money(row[name]) for name in BUCKETS if name != "not_due"}), Money(row["barred"])
+        )
+        for row in rows
+    }
+
+
 AGEING_SQL: Final[LiteralString] = """
 with later as (
     select account_id, id, side from payments.entry where state = 'approved' and counted_on > $1::date

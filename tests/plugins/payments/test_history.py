@@ -105,8 +105,10 @@ async def test_a_consumers_barred_charge_stands_apart_from_the_day_it_is_barred(
         async with acting(site) as conn:
             own = await store.standing_as_of(conn, Whose(book.customer), day)
             everybody = (await store.ageing_as_of(conn, day))[book.account]
+            now = await store.arrears(conn, TODAY)
         assert (own.position.barred, own.position.arrears) == (Money(barred), Money(arrears)), day
         assert sums(own) == sums(everybody)
+        assert now[book.account].barred == Money(7000)
         assert own.position.balance == Money(7000 if day < NOV else 10000)
     async with acting(site) as conn:
         await conn.execute("update kernel.customer set consumer = false where id = $1", book.customer)
@@ -242,6 +244,14 @@ async def test_today_with_what_is_known_is_what_is_kept(site: Site) -> None:
     async with site.db.connection() as conn:
         now = await instant(conn)
         everybody = await store.ageing_as_of(conn, TODAY + timedelta(days=40), now)
+        late = await store.arrears(conn, TODAY + timedelta(days=40))
+        assert {account: found.ageing.total for account, found in late.items() if found.ageing.total} == {
+            account: found.position.arrears for account, found in everybody.items() if found.position.arrears
+        }
+        for account, found in late.items():
+            assert found.ageing == replace(everybody[account].ageing, not_due=Money(0))
+            assert found.barred == everybody[account].position.barred
+        assert await store.arrears(conn, TODAY, book=-1) == {}
         for book in books:
             kept = await store.standing(conn, Whose(book.customer), TODAY + timedelta(days=40))
             past = await store.standing_as_of(conn, Whose(book.customer), TODAY + timedelta(days=40), now)

@@ -52,7 +52,7 @@ _FILTERS: Final = (
     Filter(
         "state",
         _("State"),
-        "place >= case {0}::text when 'assigned' then 0 else 900000 end"
+        "place >= case {0}::text when 'assigned' then -100000 else 900000 end"
         " and place < case {0}::text when 'assigned' then 900000 else 3000000 end and {0}::text in ('open', state)",
         options=_STATES,
     ),
@@ -62,7 +62,8 @@ _FILTERS: Final = (
     Filter(
         "payer",
         _("Payer"),
-        "kernel.pl_sort(payer_name || ' ' || payer_account) like '%' || kernel.pl_sort({0}::text) || '%'",
+        "(kernel.pl_sort(payer_name) like '%' || kernel.pl_sort({0}::text) || '%'"
+        " or payer_account like '%' || replace({0}::text, ' ', '') || '%')",
     ),
     Filter("text", _("Title"), "kernel.pl_sort(title) like '%' || kernel.pl_sort({0}::text) || '%'"),
 )

@@ -563,10 +563,18 @@ async def imported(conn: Connection, account: int, amount: int, day: date, exter
         source="fakturowanie",
         external_id=external_id,
     )
-    keys = await ledger.add_drafts(conn, [draft])
+    (number,) = await by_import(conn, draft)
+    return number
+
+
+async def by_import(conn: Connection, *drafts: ledger.Draft) -> list[int]:
+    """What an import does in a book that shows another application's ledger."""
+    await conn.execute("set local ebok.actor = 'import'")
+    keys = await ledger.add_drafts(conn, drafts)
     await ledger.approve(conn, keys, TODAY)
-    await suspense.reconcile(conn, [account])
-    return keys[0].entry
+    await suspense.reconcile(conn, [draft.account for draft in drafts])
+    await conn.execute("set local ebok.actor = 'office'")
+    return [key.entry for key in keys]
 
 
 @pytest.mark.parametrize("bank_first", [True, False])
@@ -610,7 +618,7 @@ async def test_each_record_of_the_source_replaces_one(site: Site) -> None:
             external_id="Z1",
             external_version=2,
         )
-        await ledger.approve(conn, await ledger.add_drafts(conn, [undoing]), TODAY)
+        await by_import(conn, undoing)
         assert len(await suspense.provisional_of(conn, [account])) == 2
         await imported(conn, account, 5000, CAME, "Z2")
         await imported(conn, account, 5000, CAME, "Z3")
@@ -665,6 +673,54 @@ async def test_matched_payments_are_exported_once_and_their_withdrawal_once(site
     with refused("nothing new"):
         async with acting(site) as conn:
             await waiting.export(conn)
+
+
+# --- proofs ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("harm", "said"),
+    [
+        ("update payments.incoming set assigned = assigned - 1 where assigned > 0", "kept as assigned"),
+        ("delete from payments.provisional", "neither an entry nor"),
+        ("update payments.provisional set amount = 1", "not like it"),
+        ("update payments.provisional set withdrawn_at = now()", "only one of it"),
+        (
+            "update payments.incoming_part set undone_at = now(), undone_by = 'x', undone_reason = 'x'",
+            "its entry counts",
+        ),
+        ("update payments.incoming_part set amount = amount + 1", "over 10.00"),
+        ("update payments.incoming set value_date = value_date - 1", "other days"),
+        (
+            "update payments.provisional set replaced_at = now(), replaced_by = (select max(id) from payments.entry)",
+            "what replaced it does not count",
+        ),
+    ],
+)
+async def test_what_was_tampered_with_is_found(site: Site, harm: str, said: str) -> None:
+    async with acting(site) as conn:
+        (account,) = await accounts(conn, 1)
+        await suspense.assign(conn, await booked(conn, 2000), [PartDraft(account, Money(1000))], TODAY)
+        book = await conn.fetchval(
+            "select payments.add_book('m', 'F', 'auxiliary', 'civil', false, true, 'none', null, 3, 'red', true, '')"
+        )
+        mirror = await conn.fetchval(
+            "select payments.open_account(customer, $2, null, 'F', opened_on) from payments.account where id = $1",
+            account,
+            book,
+        )
+        await suspense.assign(conn, await booked(conn, 700), [PartDraft(mirror, Money(700))], TODAY)
+        waits = ledger.Draft(mirror, ledger.Side.CREDIT, "payment", Money(700), value_date=CAME)
+        await ledger.add_drafts(conn, [waits])
+        await proven(conn)
+    owner = await owners(site)
+    try:
+        await owner.execute(harm)
+    finally:
+        await owner.close()
+    async with acting(site) as conn:
+        found = [str(finding) for check in checks.CHECKS async for finding in check.run(conn)]
+        assert any(said in message for message in found), found
 
 
 # --- whatever happens -----------------------------------------------------------------------------------------------

@@ -246,7 +246,8 @@ async def test_the_list_shows_what_waits_first_and_the_queue_says_how_much(site:
         ("state=open", ("Nieznany", "Gmina"), "Załatwiony"),
         ("state=waiting", ("Nieznany",), "Gmina"),
         ("state=assigned", ("Załatwiony",), "Gmina"),
-        ("payer=291010", ("Nieznany",), "Gmina"),
+        ("payer=29+1010", ("Nieznany",), "Gmina"),
+        ("payer=gmin", ("Gmina",), "Nieznany"),
         ("text=CZYNSZ", ("Nieznany", "Gmina", "Załatwiony"), "zzzz"),
         ("amount=9", ("Gmina",), "Nieznany"),
         ("since=2026-11-23", ("Załatwiony",), "Gmina"),
@@ -314,3 +315,29 @@ async def test_a_line_says_what_the_bank_said(site: Site, office: Office) -> Non
     assert "<script>alert" not in page.text
     assert "nr 1, pozycja 7" in page.text
     assert (await clerk.get("/admin/suspense/999999")).status == 404
+
+
+async def test_where_two_people_are_wanted_an_undoing_waits(site: Site, office: Office) -> None:
+    async with acting(site) as conn:
+        (account,) = await accounts(conn, 1)
+        line = await booked(conn, 3000)
+        await conn.execute(
+            "insert into kernel.setting (plugin, value) values ('payments', $1)", {"approver_differs": "true"}
+        )
+    clerk, other = await office.visitor(Role.ADMIN), await office.visitor(Role.ADMIN)
+    done = await send(clerk, f"/admin/suspense/{line}", whole=str(account))
+    assert done.status == 303
+    async with acting(site) as conn:
+        part = await conn.fetchval("select id from payments.incoming_part")
+    assert (await send(clerk, f"/admin/suspense/parts/{part}/undo", reason="nie ten lokator")).status == 303
+    assert await rest(site, line) == 0
+    twice = await send(clerk, f"/admin/suspense/parts/{part}/undo", reason="jeszcze raz")
+    assert twice.status == 422
+    async with acting(site) as conn:
+        reversal = await conn.fetchval("select id from payments.entry where state = 'draft'")
+    assert (await send(other, f"/admin/entries/{reversal}")).status == 303
+    assert await rest(site, line) == 3000
+    typed = await send(clerk, "/admin/suspense/new", amount="5", value_date="23.11.2026", payer_name="Jan")
+    own = typed.headers["Location"]
+    assert (await send(clerk, own, whole=str(account))).status == 422
+    assert (await send(other, own, whole=str(account))).status == 303

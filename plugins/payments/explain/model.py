@@ -136,6 +136,17 @@ class Standing:
 
 
 @dataclass(frozen=True, slots=True)
+class Borne:
+    """What a charge, due on ``due``, had borne by a day."""
+
+    entry: int
+    kind: str
+    title: str
+    due: date
+    interest: Interest
+
+
+@dataclass(frozen=True, slots=True)
 class Month:
     """A month of a history: its first day, what was charged and credited in it, by how many entries."""
 
@@ -552,15 +563,25 @@ def rule_words(rule: str, policy: str) -> Text:
 # --- interest -------------------------------------------------------------------------------------------------------
 
 
-def interest(title: Text | str, borne: Interest) -> Explanation:
+def interest(borne: Sequence[Borne], on: date) -> Explanation:
+    """Interest by a day: of each charge, days × rate × principal."""
+    parts = tuple(interest_of_charge(one.title or KINDS[one.kind], one.interest, entry=one.entry) for one in borne)
+    return Explanation(_("Interest for delay by {day}", day=on), _total(parts), (_MEMO,), parts)
+
+
+_MEMO: Final = _("It is counted apart and is in no amount to pay until the office demands it by an interest note.")
+
+
+def interest_of_charge(title: Text | str, borne: Interest, *, entry: int | None = None) -> Explanation:
     """Interest of a charge as days × rate × principal; what rounding adds or a minimum takes is a part of its own."""
     parts = [_days(line) for line in borne.lines]
     difference = borne.amount - _total(parts)
     if not borne.amount and parts:
         parts += _rest(difference, _("Less: too little to be charged"))
     else:
-        parts += _rest(difference, _("Rounding"), (_("The sum is rounded once, not line by line."),))
-    return Explanation(title, borne.amount, parts=tuple(parts))
+        title_of_rest = _("Rounding") if difference.grosze > 0 else _("Less rounding")
+        parts += _rest(difference, title_of_rest, (_("The sum is rounded once, not line by line."),))
+    return Explanation(title, borne.amount, parts=tuple(parts), entry=entry)
 
 
 def _days(line: InterestLine) -> Explanation:

@@ -29,6 +29,7 @@ from kernel import (
     not_found,
     organisation,
 )
+from plugins.payments.accrual.store import regimes_of
 from plugins.payments.charging import store as charging
 from plugins.payments.explain import model, store
 from plugins.payments.explain.documents import Letterhead, statement_pdf
@@ -127,8 +128,8 @@ async def _why(request: Request, whose: Whose, query: WhyQuery) -> dict[str, Any
         "picture": model.picture(history, today),
         "months": model.MONTHS,
         "words": model.balance_words,
+        "standing": standing,
         "accounts": standing.accounts,
-        "owner": standing.owner,
         "account": whose.account,
         "opened": query.open,
         "known_on": request[SITE].clock.now(),
@@ -168,26 +169,29 @@ async def past(request: Request, query: DayQuery) -> Mapping[str, Any]:
     """The customer's account as of a day gone by."""
     whose, today = Whose(request[ACTOR].customer, query.account), _today(request)
     on = min(query.on or today, today)
-    standing = await store.standing_as_of(request[CONN], whose, on)
     return {
-        **_moment(request, standing, None),
+        **await _moment(request, whose, on, None),
         "link": _OWN,
-        "accounts": standing.accounts,
         "account": query.account,
         "is_ahead": query.on is not None and query.on > today,
     }
 
 
-def _moment(request: Request, standing: Standing, known_on: datetime | None) -> dict[str, Any]:
+async def _moment(request: Request, whose: Whose, on: date, known_on: datetime | None) -> dict[str, Any]:
     """What every page about one moment shows."""
+    conn, site = request[CONN], request[SITE]
+    standing = await store.standing_as_of(conn, whose, on, known_on)
+    borne = await store.interest_as_of(conn, whose, on, known_on, foreign=regimes_of(site))
     return {
         "standing": standing,
         "position": standing.position,
-        "on": standing.position.on,
-        "known_on": known_on or request[SITE].clock.now(),
+        "accounts": standing.accounts,
+        "on": on,
+        "known_on": known_on or site.clock.now(),
         "balance_now": model.balance_now(standing),
         "words": model.balance_words,
         "ageing": standing.ageing,
+        "interest": model.interest(borne, on),
         "kinds": KINDS,
         "statuses": STATUSES,
     }
@@ -275,10 +279,7 @@ async def account_why(request: Request, query: WhyQuery) -> Mapping[str, Any]:
     """Where an account's amount to pay and balance come from."""
     number = int(request.match_info["account"])
     found = await _why(request, Whose(None, number), query)
-    own = next((one for one in found["accounts"] if one.account == number), None)
-    if own is None:
-        raise not_found()
-    return {**found, "own": own, "link": _OFFICE, "more": f"{request.path}?open="}
+    return {**found, **_owned(found["standing"], number), "link": _OFFICE, "more": f"{request.path}?open="}
 
 
 async def entry_why(request: Request) -> Mapping[str, Any]:
@@ -288,19 +289,27 @@ async def entry_why(request: Request) -> Mapping[str, Any]:
 
 async def account_history(request: Request, query: MomentQuery) -> Mapping[str, Any]:
     """An account as of a day, as known on an instant."""
-    row, whose = await _account(request)
-    today = _today(request)
-    on, known_on = query.on or today, _instant(request, query.known, query.at)
-    standing = await store.standing_as_of(request[CONN], whose, on, known_on)
+    number, today = int(request.match_info["account"]), _today(request)
+    on = query.on or today
+    found = await _moment(request, Whose(None, number), on, _instant(request, query.known, query.at))
+    known = {"known": query.known.isoformat()} if query.known else {}
     return {
-        **_moment(request, standing, known_on),
-        "owner": row,
-        "account": whose.account,
+        **found,
+        **_owned(found["standing"], number),
+        "account": number,
         "link": _OFFICE,
         "query": query,
-        "entries_asked": {"on": on.isoformat(), **({"known": query.known.isoformat()} if query.known else {})},
+        "entries_asked": {"on": on.isoformat(), **known},
         "is_ahead": on > today,
     }
+
+
+def _owned(standing: Standing, account: int) -> dict[str, object]:
+    """Whose account this is. Raises HTTPNotFound without such an account."""
+    own = next((one for one in standing.accounts if one.account == account), None)
+    if own is None:
+        raise not_found()
+    return {"owner": standing.owner, "own": own}
 
 
 async def account_statement(request: Request, query: KnownPeriodQuery) -> Mapping[str, Any]:

@@ -11,13 +11,25 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
+from decimal import Decimal
 from typing import Any, Final, LiteralString
 
 from kernel import Connection, Money, Row
 from plugins.payments import model as ledger_rules
+from plugins.payments.accrual.model import (
+    Debt,
+    Part,
+    RatesUnknown,
+    RateTable,
+    RegimeUnknown,
+    interest_of,
+    regime_of,
+)
+from plugins.payments.accrual.store import BUNDLED, Regimes, read_tables
 from plugins.payments.explain.model import (
     BUCKETS,
     Ageing,
+    Borne,
     History,
     Item,
     Line,
@@ -167,6 +179,73 @@ async def open_items_as_of(
     """What was open, charges (the earliest due first) before credits, at most ``limit``."""
     found = await standing_as_of(conn, whose, as_of, known_on, limit=limit)
     return (*found.charges, *found.credits)
+
+
+INTEREST_SQL: Final[LiteralString] = """
+select payments.interest_tables() as tables,
+       coalesce(jsonb_agg(jsonb_build_object('entry', e.id, 'kind', e.kind, 'title', e.title, 'due', e.effective_due_on,
+           'open', e.amount - p.taken, 'parts', p.parts, 'regime', b.interest_regime,
+           'contract_rate', b.contract_rate::text) order by e.effective_due_on, e.id), '[]') as debts
+from payments.account a
+join payments.book b on b.id = a.book
+join kernel.customer o on o.id = a.customer
+join payments.entry e on e.account_id = a.id
+cross join lateral (
+    select coalesce(sum(amount), 0) as taken,
+           coalesce(jsonb_agg(jsonb_build_array(amount, until)) filter (where pays), '[]') as parts,
+           coalesce(max(until) filter (where pays) > e.effective_due_on, false) as is_late
+    from (
+        select l.amount, l.rule not in ('correction', 'reversal') as pays,
+               case when 'public' in (b.allocation_policy, b.interest_regime) then coalesce(c.paid_on, c.value_date)
+                   else c.value_date end as until
+        from payments.allocation l join payments.entry c on c.account_id = l.account_id and c.id = l.credit
+        where l.account_id = e.account_id and l.charge = e.id and l.created_at <= coalesce($4::timestamptz, 'infinity')
+          and (l.released_at is null or l.released_at > coalesce($4::timestamptz, 'infinity'))
+          and c.counted_on <= $3::date and c.approved_at <= coalesce($4::timestamptz, 'infinity')
+          and (c.voided_at is null or c.voided_at > coalesce($4::timestamptz, 'infinity'))
+    ) each
+) p
+where a.customer = coalesce($1::bigint, (select x.customer from payments.account x where x.id = $2))
+  and ($2::bigint is null or a.id = $2)
+  and e.side = 'charge' and e.state <> 'draft' and e.counted_on <= $3::date and e.effective_due_on < $3::date
+  and e.approved_at <= coalesce($4::timestamptz, 'infinity')
+  and (e.voided_at is null or e.voided_at > coalesce($4::timestamptz, 'infinity'))
+  and not (o.consumer and coalesce(e.time_barred_on <= $3::date, false))
+  and (e.amount > p.taken or p.is_late)
+"""
+
+
+async def interest_as_of(
+    conn: Connection,
+    whose: Whose,
+    as_of: date,
+    known_on: datetime | None = None,
+    *,
+    foreign: Regimes = BUNDLED,
+) -> Sequence[Borne]:
+    """What charges had borne by a day, as known on an instant, notes not deducted; what is time-barred bears nothing.
+
+    Rates are those of the table today. A charge whose rate or regime is not known is left out.
+    """
+    row = await conn.fetchrow(INTEREST_SQL, whose.customer, whose.account, as_of, known_on)
+    assert row is not None  # noqa: S101  an aggregate has one row
+    tables = read_tables(row["tables"])
+    borne = [_borne(one, tables, as_of, foreign) for one in row["debts"]]
+    return [one for one in borne if one is not None and one.interest.exact]
+
+
+def _borne(one: Mapping[str, Any], tables: Mapping[str, RateTable], as_of: date, foreign: Regimes) -> Borne | None:
+    parts = [Part(amount, date.fromisoformat(until)) for amount, until in one["parts"]]
+    due = date.fromisoformat(one["due"])
+    debt = Debt(one["kind"], due, (*parts, Part(one["open"])))
+    rate = Decimal(one["contract_rate"]) if one["contract_rate"] else None
+    try:
+        regime = regime_of(one["regime"], foreign)
+        return Borne(
+            one["entry"], one["kind"], one["title"], due, interest_of(debt, as_of, regime, regime.rates(tables, rate))
+        )
+    except (RatesUnknown, RegimeUnknown):
+        return None
 
 
 # --- everybody ------------------------------------------------------------------------------------------------------

@@ -219,7 +219,7 @@ def test_interest_is_days_times_rate_and_sums_with_its_rounding() -> None:
         ),
     )
     borne = STATUTORY_DELAY.interest((Part(100000),), date(2025, 9, 30), date(2025, 11, 30), rates)
-    explanation = model.interest("Odsetki", borne)
+    explanation = model.interest_of_charge("Odsetki", borne)
     sound(explanation)
     assert explanation.amount == Money(1660)
     with speaking("pl"):

@@ -12,7 +12,8 @@ import pytest
 
 from kernel import Connection, Money, Site
 from plugins.payments import store as ledger
-from plugins.payments.explain import store
+from plugins.payments.accrual import store as accrual
+from plugins.payments.explain import model, store
 from plugins.payments.explain.model import Ageing, Standing
 from plugins.payments.explain.store import Whose
 from plugins.payments.ledger import KeptLedger
@@ -142,6 +143,42 @@ async def test_what_arrived_later_was_not_known_before(site: Site) -> None:
         known = await store.standing_as_of(conn, Whose(book.customer), TODAY)
     assert figures(told) == {charged: (10000, False)}
     assert figures(known) == {charged: (6000, False)}
+
+
+async def test_interest_of_a_past_day_is_that_of_what_was_known(site: Site) -> None:
+    """1000.00 due 10 Sep: 40 days at 9.25 by 20 Oct, until a payment of 1 Oct becomes known (21 days)."""
+    async with acting(site) as conn:
+        book = await Book.opened(conn)
+        await conn.execute("update kernel.customer set consumer = false where id = $1", book.customer)
+        (charged,) = await book.post(book.charge(100000, date(2026, 9, 10)))
+    whose, day = Whose(book.customer), date(2026, 10, 20)
+    async with site.db.connection() as conn:
+        first = await instant(conn)
+        (before,) = await store.interest_as_of(conn, whose, day)
+    async with acting(site) as conn:
+        await replace(book, conn=conn).post(book.payment(100000, date(2026, 10, 1)))
+    async with site.db.connection() as conn:
+        (told,) = await store.interest_as_of(conn, whose, day, first)
+        (after,) = await store.interest_as_of(conn, whose, day)
+    assert told == before
+    assert (before.entry, before.interest.amount) == (charged, Money(1014))
+    assert after.interest.amount == Money(532)
+    assert model.interest([before], day).adds_up
+
+
+@pytest.mark.parametrize("seed", range(2))
+async def test_interest_of_today_is_what_notes_are_made_of(site: Site, seed: int) -> None:
+    draw = Random(seed)  # noqa: S311
+    async with acting(site, superadmin_mode=True) as conn:
+        book = await Book.opened(conn)
+        for _step in range(40):
+            await draw.choice(STEPS)(book, draw)
+        claims = await accrual.claims(conn, [book.account], TODAY)
+        borne = await store.interest_as_of(conn, Whose(book.customer), TODAY)
+    assert {one.entry: one.interest for one in borne} == {
+        claim.charge: claim.interest for claim in claims if claim.interest.exact and not claim.is_barred
+    }
+    assert model.interest(borne, TODAY).adds_up
 
 
 Step = Callable[[Book, Random], Awaitable[object]]

@@ -563,9 +563,18 @@ def rule_words(rule: str, policy: str) -> Text:
 # --- interest -------------------------------------------------------------------------------------------------------
 
 
+MOST_BORNE: Final = 24
+"""Charges whose interest is told one by one."""
+
+
 def interest(borne: Sequence[Borne], on: date) -> Explanation:
-    """Interest by a day: of each charge, days × rate × principal."""
-    parts = tuple(interest_of_charge(one.title or KINDS[one.kind], one.interest, entry=one.entry) for one in borne)
+    """Interest by a day: of each of the latest charges, days × rate × principal; of the earlier ones the sum."""
+    told = borne[-MOST_BORNE:]
+    earlier = Money.total(one.interest.amount for one in borne) - Money.total(one.interest.amount for one in told)
+    parts = (
+        *_rest(earlier, _("Earlier charges")),
+        *(interest_of_charge(one.title or KINDS[one.kind], one.interest, entry=one.entry) for one in told),
+    )
     return Explanation(_("Interest for delay by {day}", day=on), _total(parts), (_MEMO,), parts)
 
 

@@ -56,6 +56,7 @@ async def test_an_account_is_opened_for_each_book_and_service_point(
     clerk: Visitor, site: Site, conn: Connection
 ) -> None:
     point, _foreign, own = await two_customers(site)
+    assert "/admin/accounts/add?customer=4711" in (await clerk.get(f"/admin/customers/{own}")).text
     assert "4711" not in (await clerk.get("/admin/accounts/add")).text
     page = await clerk.get("/admin/accounts/add?customer=4711")
     assert "Stanisław Wójcik" in page.text

@@ -108,6 +108,7 @@ async def test_a_month_is_closed_with_its_report(clerk: Visitor, site: Site, con
     assert found.report["journal"] == {"first": 3, "last": 4, "proven": 0, "upto": 4, "counted": 4, "is_whole": True}
     assert found.report["accounts"] == {"all": 1, "owing": 1, "overpaid": 0, "in_arrears": 1}
     assert found.report["proof"]["entries"] == found.report["proof"]["kept"] == 1500
+    assert found.sha256 is not None
     assert found.sha256 == digest(found.report)
     text = (await clerk.get(f"{page}/2026-10")).text.replace("\xa0", " ")
     for shown in ("130,00", "140,00", "15,00", found.sha256):

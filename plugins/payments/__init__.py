@@ -42,6 +42,7 @@ from plugins.payments import (
     records,
     store,
     suspense,
+    work,
 )
 from plugins.payments.accrual.model import (
     Interest,
@@ -64,10 +65,8 @@ from plugins.payments.face import (
     Side,
     Status,
 )
-from plugins.payments.interest import pages as interest_pages
 from plugins.payments.model import KINDS, RULES, STATUSES
 from plugins.payments.settings import Settings
-from plugins.payments.suspense import pages as suspense_pages
 
 __all__ = [
     "KINDS",
@@ -184,12 +183,7 @@ async def customer_tabs(request: Request, customer: int) -> Sequence[Tab]:
 
 @hookimpl
 async def queue_items(request: Request) -> Sequence[QueueItem]:
-    may = request[ACTOR].may
-    return [
-        *(await pages.queue(request) if may("payments.approve") else ()),
-        *(await suspense_pages.queue(request) if may("payments.suspense") else ()),
-        *(await interest_pages.queue(request) if may("payments.view") else ()),
-    ]
+    return await work.queue(request) if request[ACTOR].may("payments.view") else []
 
 
 @hookimpl

@@ -75,7 +75,7 @@ class Civil:
 @dataclass(frozen=True, slots=True)
 class Public:
     """Articles 55 §2 and 62 §1 of the Tax Ordinance: the earliest due arrears first, each part payment split pro rata
-    between principal and interest; a designation counts only where there are no arrears."""
+    between principal and interest; a payer's designation counts only where there are no arrears."""
 
     prepay: bool = True
 
@@ -84,6 +84,8 @@ class Public:
 
 
 PLAIN: Final = Civil()
+GIVES_UP: Final = frozenset({"remission", "write_off", "transfer"})
+"""Credits that take away the very charges they name, whatever the policy makes of a payer's wish."""
 
 
 def allocate(
@@ -145,7 +147,7 @@ class _Turns:
     def civil(self, *, interest_first: bool) -> Iterator[Allocation]:
         for credit in self.credits:
             for number in credit.designations:
-                if interest_first:
+                if interest_first and credit.kind not in GIVES_UP:
                     yield from self._pay_inner(credit, number, "designated")
                 yield from self._pay(credit, number, "designated")
             for charge in self._in_order(credit):
@@ -155,7 +157,10 @@ class _Turns:
 
     def public(self) -> Iterator[Allocation]:
         for credit in self.credits:
-            if not any(self._is_arrears(charge, credit) for charge in self._in_order(credit)):
+            if credit.kind in GIVES_UP:
+                for number in credit.designations:
+                    yield from self._pay(credit, number, "designated")
+            elif not any(self._is_arrears(charge, credit) for charge in self._in_order(credit)):
                 for number in credit.designations:
                     yield from self._pay_pro_rata(credit, number, "designated")
             for charge in self._in_order(credit):

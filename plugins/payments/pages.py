@@ -24,7 +24,6 @@ from kernel import (
     ListQuery,
     Money,
     PolishDate,
-    QueueItem,
     Refused,
     Request,
     Route,
@@ -728,26 +727,6 @@ def _line(entry: Mapping[str, Any], on: date) -> dict[str, Any]:
         "status": status,
         "voided_at": datetime.fromisoformat(voided_at) if voided_at else None,
     }
-
-
-async def queue(request: Request) -> Sequence[QueueItem]:
-    """Payments and charges that wait for approval."""
-    waiting = await store.waiting(request[CONN])
-    address = url(request, "payments.list", query={"state": "draft"})
-    return [
-        QueueItem(
-            ngettext("{count} payment to approve", "{count} payments to approve", waiting["payments"]),
-            waiting["payments"],
-            address,
-            order=10,
-        ),
-        QueueItem(
-            ngettext("{count} charge to approve", "{count} charges to approve", waiting["charges"]),
-            waiting["charges"],
-            address,
-            order=11,
-        ),
-    ]
 
 
 async def dashboard(request: Request) -> Card:

@@ -31,6 +31,8 @@ REFUSALS: Final[Mapping[str, Text]] = {
     "void_of_referred": _("Another entry refers to this one. Void that one first."),
     "void_in_closed_month": _("The month in which this was booked is closed. Reverse the entry instead."),
     "void_of_named": _("A document that was issued names what this entry paid. Reverse the entry instead."),
+    "void_revives_too_much": _("The correction that would count again lowers its charge too far. Leave it reversed."),
+    "value_date_ahead": _("The day on which this money came has not come yet."),
     "entry_reversed_once": _("This entry has been reversed already."),
     "entry_external": _("This row has been imported already."),
     "entry_amount": _("An amount is at most 10 000 000 000,00 zł."),
@@ -381,7 +383,7 @@ join payments.entry e using (account_id, id)
 join payments.account a on a.id = e.account_id
 join payments.book b on b.id = a.book
 where e.account_id = any ($3::bigint[]) and e.state = 'draft' and e.side = 'credit'
-  and e.kind not in ('reversal', 'correction')
+  and e.kind not in ('reversal', 'correction', 'remission', 'write_off')
 group by e.account_id, b.id
 order by e.account_id
 """
@@ -776,19 +778,6 @@ async def card(conn: Connection, customer: int, before: tuple[date, int] | None,
     """
     day, number = before or (None, None)
     return await conn.fetch(CARD_SQL, customer, day, number, limit)
-
-
-WAITING_SQL: Final[LiteralString] = """
-select count(*) filter (where side = 'credit') as payments, count(*) filter (where side = 'charge') as charges
-from (select side from payments.entry where state = 'draft' limit 10000) drafts
-"""
-
-
-async def waiting(conn: Connection) -> Row:
-    """How many payments and charges wait for approval; counting stops at ten thousand."""
-    row = await conn.fetchrow(WAITING_SQL)
-    assert row is not None  # noqa: S101  an aggregate has one row
-    return row
 
 
 RECENT_SQL: Final[LiteralString] = """

@@ -683,7 +683,8 @@ async def frame(conn: Connection) -> tuple[int, list[tuple[str, str]]]:
 OF_CUSTOMER_SQL: Final[LiteralString] = """
 select c.customer_no,
        (select jsonb_agg(jsonb_build_object('id', a.id, 'account_no', a.account_no, 'book', b.name,
-            'point', coalesce(p.code, ''), 'closed_on', a.closed_on, 'is_mirror', b.is_mirror, 'balance', coalesce(k.balance, 0), 'due', o.due,
+            'point', coalesce(p.code, ''), 'closed_on', a.closed_on, 'is_mirror', b.is_mirror,
+            'balance', coalesce(k.balance, 0), 'due', o.due,
             'arrears', o.arrears, 'late_since', o.late_since, 'nearest', o.nearest, 'nearest_amount', o.nearest_amount,
             'credit', o.credit, 'barred', o.barred, 'drafts', (
                 select count(*) from payments.entry e where e.account_id = a.id and e.state = 'draft'))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Annotated, Any, Final, LiteralString, cast
 
@@ -19,7 +19,6 @@ from kernel import (
     ListQuery,
     Pdf,
     PolishDate,
-    QueueItem,
     Refused,
     Request,
     Route,
@@ -34,7 +33,6 @@ from kernel import (
     organisation,
     redirect,
     settings_of,
-    url,
 )
 from plugins.payments.accrual import store
 from plugins.payments.accrual.model import NO_INTEREST
@@ -291,29 +289,6 @@ async def look(request: Request) -> web.Response:
     return redirect(
         request, "payments.interest_corrections", flash=_("The product looks. Reload this page in a moment.")
     )
-
-
-async def queue(request: Request) -> Sequence[QueueItem]:
-    """Rates that want a look, and interest that is to be taken back, for the console's list of work."""
-    known = await store.rates_in_use(request[CONN])
-    stale = len(store.stale(known, _today(request), store.regimes_of(request[SITE])))
-    items = [
-        QueueItem(
-            ngettext("{count} interest rate to look up", "{count} interest rates to look up", stale),
-            stale if request[ACTOR].may("payments.rates") else 0,
-            url(request, "payments.interest_rates"),
-            order=40,
-        ),
-        QueueItem(
-            ngettext(
-                "{count} correction of interest to enter", "{count} corrections of interest to enter", known.corrections
-            ),
-            known.corrections if request[ACTOR].may("payments.enter") else 0,
-            url(request, "payments.interest_corrections"),
-            order=41,
-        ),
-    ]
-    return [item for item in items if item.count]
 
 
 def _today(request: Request) -> date:

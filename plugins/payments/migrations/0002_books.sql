@@ -309,7 +309,8 @@ begin
 
     for paying in
         select * from (
-            select e.id, case when rules.is_public then coalesce(e.paid_on, e.value_date) else e.value_date end as day,
+            select e.id, e.kind in ('remission', 'write_off', 'transfer') as gives_up,
+                   case when rules.is_public then coalesce(e.paid_on, e.value_date) else e.value_date end as day,
                    e.amount - coalesce((
                        select sum(l.amount) from payments.allocation l
                        where l.account_id = e.account_id and l.credit = e.id and l.released_at is null and l.pinned
@@ -326,7 +327,7 @@ begin
         while begins <= n and free[begins] = 0 loop
             begins := begins + 1;
         end loop;
-        if rules.is_public and wishes <> '{}' then
+        if rules.is_public and wishes <> '{}' and not paying.gives_up then
             for i in begins .. coalesce(n, 0) loop
                 exit when places[i] >= paying.day;
                 if free[i] > 0 and (barred[i] is null or paying.day < barred[i]) then
@@ -350,7 +351,9 @@ begin
                 means := case when places[i] > paying.day then 'prepay' else 'oldest_due' end;
             end if;
             principal := coalesce(free[i], 0);
-            if rules.is_public then
+            if step <= wished and paying.gives_up then
+                interest := 0;
+            elsif rules.is_public then
                 interest := 0;
                 if has_inner then
                     for j in 1 .. n loop
@@ -503,18 +506,18 @@ begin
 end
 $$;
 
--- Allocate whole accounts in turns, whatever was allocated before; charges due «through» this day count as reached. A
--- policy of another plugin is computed outside and comes back through payments.impose: until then its credits wait.
-create function payments.settle_in_turn(accounts bigint[], through date) returns void
+-- Allocate whole accounts in turns, whatever was allocated before; charges due by «today» count as reached. A policy of
+-- another plugin is computed outside and comes back through payments.impose: until then its credits wait.
+create function payments.settle_in_turn(accounts bigint[], today date) returns void
     language plpgsql set search_path = pg_catalog, pg_temp as
 $$
 declare
     one bigint;
 begin
-    update payments.account_balance k set reached_on = through
+    update payments.account_balance k set reached_on = today
     from payments.account a join payments.book b on b.id = a.book
     where k.account_id = any (accounts) and a.id = k.account_id and not b.prepay
-      and (k.reached_on is null or k.reached_on < through);
+      and (k.reached_on is null or k.reached_on < today);
     perform payments.fit_pins(accounts);
     foreach one in array accounts loop
         perform payments.keep(one, array_agg(t.credit), array_agg(t.charge), array_agg(t.amount), array_agg(t.rule))
@@ -550,19 +553,19 @@ return (
     )
 );
 
--- The one place that allocates: what the entries named here and everything behind them now meet. «through» is a day that
--- no credit lies behind.
-create function payments.settle(accounts bigint[], entries bigint[], through date, deep boolean) returns void
+-- The one place that allocates: what the entries named here and everything behind them now meet. No credit is dated more
+-- than a day after «today».
+create function payments.settle(accounts bigint[], entries bigint[], today date, deep boolean) returns void
     language plpgsql set search_path = pg_catalog, pg_temp as
 $$
 declare
-    turning bigint[] := payments.turning(accounts, through, deep);
+    turning bigint[] := payments.turning(accounts, today + 1, deep);
 begin
     if turning is null then
         perform payments.settle_first_come(accounts, entries);
         return;
     end if;
-    perform payments.settle_in_turn(turning, through);
+    perform payments.settle_in_turn(turning, today);
     perform payments.settle_first_come(array_agg(n.account_id), array_agg(n.id))
     from unnest(accounts, entries) n (account_id, id) where n.account_id <> all (turning) having count(*) > 0;
 end
@@ -617,7 +620,7 @@ create function payments.approve_plain(account bigint, entry bigint, today date)
 $$
 declare
     actor constant text := current_setting('ebok.actor', true);
-    through constant date := greatest(today, current_date);
+    through constant date := greatest(today, current_date) + 1;
     e payments.entry;
     this record;
     open record;
@@ -633,6 +636,7 @@ begin
            d.kind in ('fee', 'settlement', 'opening', 'payment', 'offset', 'benefit')
            and b.allocation_policy = 'civil' and b.prepay and not b.interest_first and (not b.is_mirror or actor = 'import')
            and a.closed_on is null and (b.closed_through >= today) is not true
+           and (d.value_date > through) is not true
            and not (actor ~ '^[0-9]+$' and d.created_by = actor and exists (
                select from kernel.setting s where s.plugin = 'payments' and s.value ->> 'approver_differs' = 'true'))
            and not exists (select from payments.designation w where w.account_id = a.id)
@@ -752,7 +756,7 @@ begin
           and b.interest_regime <> 'none' and not b.is_mirror and exists (
             select from unnest(accounts, entries) n (account_id, id) join payments.entry e using (account_id, id)
             where e.account_id = a.id and e.state = 'draft' and e.side = 'credit'
-              and e.kind not in ('reversal', 'correction')
+              and e.kind not in ('reversal', 'correction', 'remission', 'write_off')
         );
         if found then
             return;
@@ -763,6 +767,7 @@ begin
             when b.closed_through >= today then 'month_closed'
             when b.is_mirror and actor <> 'import' then 'mirror_book'
             when a.closed_on is not null and e.kind not in ('reversal', 'correction') then 'account_closed'
+            when e.value_date > greatest(today, current_date) + 1 then 'value_date_ahead'
             when two_people and actor ~ '^[0-9]+$' and e.created_by = actor then 'approver_is_creator'
         end as wrong
         from (select distinct * from unnest(accounts, entries)) named (account_id, id)
@@ -825,6 +830,13 @@ begin
         from payments.with_referred(posted_accounts, posted) w;
     else
         perform payments.settle(posted_accounts, posted, greatest(today, current_date), false);
+    end if;
+    if refunds and exists (
+        select from unnest(posted_accounts, posted) n (account_id, id) join payments.entry e using (account_id, id)
+        where e.kind = 'refund' and e.open_amount > 0
+    ) and not is_outside then
+        raise exception 'this cannot be approved: refund_exceeds_credit'
+            using errcode = 'EB003', constraint = 'refund_exceeds_credit', schema = 'payments', table = 'entry';
     end if;
     perform payments.carry(posted_accounts, posted, 1);
     insert into kernel.audit_log (verb, customer, subject, facts)
@@ -901,6 +913,17 @@ begin
               and (r.reverses = e.id or r.corrects = e.id or r.bears_on = e.id)
         ) then 'void_of_referred'
         when exists (
+            select from payments.entry k join payments.entry o on o.account_id = k.account_id and o.id = k.corrects
+            where k.account_id = e.account_id and k.id = e.reverses and k.side = 'credit' and (
+                exists (select from payments.entry r
+                    where r.account_id = o.account_id and r.reverses = o.id and r.state = 'approved')
+                or o.amount < k.amount + (
+                    select coalesce(sum(c.amount), 0) from payments.entry c
+                    where c.account_id = o.account_id and c.corrects = o.id and c.side = 'credit' and c.state = 'approved'
+                      and not exists (select from payments.entry r
+                        where r.account_id = c.account_id and r.reverses = c.id and r.state = 'approved')))
+        ) then 'void_revives_too_much'
+        when exists (
             select from payments.allocation l where l.account_id = e.account_id and l.released_at is null and l.pinned
               and l.rule not in ('manual', 'imported', 'reversal', 'correction') and e.id in (l.credit, l.charge)
         ) then 'void_of_named'
@@ -915,6 +938,9 @@ begin
     set state = 'voided', open_amount = 0, voided_by = current_setting('ebok.actor', true), voided_at = now(),
         void_reason = void.reason
     where e.account_id = void.account and e.id = void.entry;
+    perform payments.make_room(array_agg(e.account_id), array_agg(e.reverses))
+    from payments.entry e where e.account_id = void.account and e.id = void.entry and e.reverses is not null
+    having count(*) > 0;
     perform payments.settle(w.accounts, w.entries, current_date, true)
     from payments.with_referred(array[account], array[entry]) w;
     perform payments.carry(array[account], array[entry], -1);

@@ -259,6 +259,54 @@ async def test_a_correction_takes_from_what_was_fixed_by_hand_the_newest_first(s
         assert difference(await book.whole()) == ""
 
 
+@pytest.mark.parametrize(
+    "rules", [{}, {"interest_first": True}, {"allocation_policy": "public", "interest_regime": "public"}]
+)
+async def test_what_gives_a_debt_up_takes_away_that_debt(site: Site, rules: dict[str, object]) -> None:
+    await set_rules(site, **rules)
+    async with acting(site) as conn:
+        book = await Book.opened(conn)
+        older, charge = await book.post(book.charge(500000, date(2025, 2, 3)), book.charge(100000, date(2025, 3, 3)))
+        (given,) = await book.post(book.payment(100000, TODAY, kind="remission", designations=(charge,)))
+        assert await book.allocations() == [Allocation(given, charge, 100000, "designated")]
+        assert await book.open(older) == 500000
+        assert difference(await book.whole()) == ""
+
+
+async def test_a_payment_is_not_dated_ahead(site: Site) -> None:
+    async with acting(site) as conn:
+        book = await Book.opened(conn)
+    for count in (1, 2):
+        with pytest.raises(Refused) as refused:
+            async with acting(site) as conn:
+                mine = Book(conn, book.customer, book.account)
+                await mine.post(*[mine.payment(100, date(2048, 2, 1)) for _one in range(count)])
+        assert "nie nadszedł" in str(refused.value.notes[0])
+
+
+async def test_a_refund_beside_a_payment_returns_only_what_is_overpaid(site: Site) -> None:
+    async with acting(site) as conn:
+        book = await Book.opened(conn)
+        await book.post(book.charge(10000, MARCH))
+    with pytest.raises(Refused):
+        async with acting(site) as conn:
+            mine = Book(conn, book.customer, book.account)
+            await mine.post(mine.payment(10000, MARCH), mine.charge(10000, TODAY, kind="refund"))
+
+
+async def test_voiding_a_reversal_brings_no_correction_back_that_would_be_too_much(site: Site) -> None:
+    async with acting(site, superadmin_mode=True) as conn:
+        book = await Book.opened(conn)
+        (charge,) = await book.post(book.charge(10000, JANUARY))
+        (first,) = await book.post(book.payment(6000, MARCH, kind="correction", corrects=charge))
+        await book.reverse(first)
+        taken_back = await conn.fetchval("select id from payments.entry where reverses = $1", first)
+        await book.post(book.payment(6000, MARCH, kind="correction", corrects=charge))
+    with pytest.raises(Refused):
+        async with acting(site, superadmin_mode=True) as conn:
+            await Book(conn, book.customer, book.account).void(taken_back)
+
+
 async def test_only_its_import_writes_a_mirror_book(site: Site) -> None:
     await set_rules(site, is_mirror=True)
     async with site.db.transaction(Stamp("import")) as conn:

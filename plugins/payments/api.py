@@ -37,6 +37,7 @@ from kernel import (
     url,
 )
 from plugins.payments import api_store, store
+from plugins.payments.desk import store as desk
 from plugins.payments.face import Ledger, Side
 from plugins.payments.model import KINDS, RULES
 from plugins.payments.store import REFUSALS, Draft
@@ -508,7 +509,7 @@ async def add_payment(request: Request, payment: Payment) -> Created:
             ),
         )
         if payment.approve:
-            await store.approve(conn, [key], payment.booked_on or today)
+            await desk.approve(conn, [key], payment.booked_on or today)
     made = await _in_full(conn, key.entry)
     return Created(made, url(request, "payments.api_entry", entry=key.entry))
 
@@ -526,7 +527,7 @@ async def approve(request: Request, approval: Approval) -> EntryInFull:
         if wrong:
             raise Refused(errors=wrong)
         with _at_its_field():
-            await store.approve(conn, [found.key], approval.booked_on or today)
+            await desk.approve(conn, [found.key], approval.booked_on or today)
     return await _in_full(conn, found.id)
 
 

@@ -821,6 +821,8 @@ HAS_APPROVED_SQL: Final[LiteralString] = """
 select exists (
     select from payments.account a join payments.entry e on e.account_id = a.id and e.state <> 'draft'
     where a.customer = $1
+    union all
+    select from payments.account a join payments.incoming_part p on p.account_id = a.id where a.customer = $1
 )
 """
 REMOVE_DRAFTS_SQL: Final[LiteralString] = """

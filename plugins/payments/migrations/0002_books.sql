@@ -986,6 +986,10 @@ declare
     wrong text;
     held constant bigint[] := array(select distinct unnest(accounts) order by 1);
 begin
+    if rule not in ('manual', 'imported') then
+        raise exception 'only people and sources fix allocations'
+            using errcode = 'EB003', constraint = 'allocation_not_manual', schema = 'payments', table = 'allocation';
+    end if;
     perform payments.hold(accounts);
     insert into payments.allocation (account_id, credit, charge, amount, rule, pinned, value_date, effective_due_on, reason)
     select p.account_id, p.credit, p.charge, p.amount, pin.rule, true,

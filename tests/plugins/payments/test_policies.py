@@ -277,10 +277,10 @@ async def test_a_payment_is_not_dated_ahead(site: Site) -> None:
     async with acting(site) as conn:
         book = await Book.opened(conn)
     for count in (1, 2):
+        ahead = [book.payment(100, date(2048, 2, 1)) for _one in range(count)]
         with pytest.raises(Refused) as refused:
             async with acting(site) as conn:
-                mine = Book(conn, book.customer, book.account)
-                await mine.post(*[mine.payment(100, date(2048, 2, 1)) for _one in range(count)])
+                await Book(conn, book.customer, book.account).post(*ahead)
         assert "nie nadszedł" in str(refused.value.notes[0])
 
 
@@ -288,10 +288,10 @@ async def test_a_refund_beside_a_payment_returns_only_what_is_overpaid(site: Sit
     async with acting(site) as conn:
         book = await Book.opened(conn)
         await book.post(book.charge(10000, MARCH))
+    both = [book.payment(10000, MARCH), book.charge(10000, TODAY, kind="refund")]
     with pytest.raises(Refused):
         async with acting(site) as conn:
-            mine = Book(conn, book.customer, book.account)
-            await mine.post(mine.payment(10000, MARCH), mine.charge(10000, TODAY, kind="refund"))
+            await Book(conn, book.customer, book.account).post(*both)
 
 
 async def test_voiding_a_reversal_brings_no_correction_back_that_would_be_too_much(site: Site) -> None:

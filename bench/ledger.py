@@ -424,16 +424,30 @@ select account_id, sum(open)::bigint as arrears,
 from charge where open > 0 group by account_id order by account_id"""
 
 BARE_BALANCE_SQL: Final[LiteralString] = """
-select b.balance, coalesce(sum(e.open_amount) filter (where e.side = 'charge' and e.effective_due_on <= $2::date), 0)
-           as due,
-       coalesce(sum(e.open_amount) filter (where e.side = 'charge' and e.effective_due_on < $2::date), 0) as arrears,
-       coalesce(sum(e.open_amount) filter (where e.side = 'credit'), 0) as credit,
-       min(e.effective_due_on) filter (where e.side = 'charge' and e.effective_due_on > $2::date) as nearest
-from payments.account a
-join payments.account_balance b on b.account_id = a.id
-left join payments.entry e on e.account_id = a.id and e.open_amount > 0
-where a.customer = $1::bigint
-group by a.id, b.balance"""
+with open as (
+    select e.side, e.effective_due_on as day, e.open_amount as amount,
+           c.consumer and coalesce(e.time_barred_on <= $2::date, false) as is_barred
+    from kernel.customer c join payments.account a on a.customer = c.id
+    join payments.entry e on e.account_id = a.id and e.open_amount > 0
+    where c.id = $1::bigint
+),
+sums as (
+    select coalesce(sum(amount) filter (where side = 'charge' and not is_barred and day <= $2::date), 0) as due,
+           coalesce(sum(amount) filter (where side = 'charge' and not is_barred and day < $2::date), 0) as arrears,
+           coalesce(sum(amount) filter (where is_barred), 0) as barred,
+           coalesce(sum(amount) filter (where side = 'credit'), 0) as credit,
+           min(day) filter (where side = 'charge' and not is_barred and day > $2::date) as nearest
+    from open
+)
+select c.customer_no, c.name, a.account_no, coalesce(a.virtual_account, k.payee_account) as payee_account, k.payee_name,
+       b.balance, s.due, s.arrears, s.barred, s.credit,
+       case when s.due > s.credit then $2::date else s.nearest end as to_pay_by,
+       (select coalesce(sum(o.amount), 0) from open o where o.side = 'charge' and not o.is_barred
+        and o.day <= case when s.due > s.credit then $2::date else s.nearest end) as until
+from kernel.customer c
+join payments.account a on a.customer = c.id join payments.book k on k.id = a.book
+join payments.account_balance b on b.account_id = a.id cross join sums s
+where c.id = $1::bigint"""
 
 
 async def _ageing(bench: Bench) -> Comparison:
@@ -481,7 +495,7 @@ async def _same_ages(bench: Bench, bare: LiteralString, product: LiteralString, 
 
 
 async def _balance(bench: Bench) -> Comparison:
-    """One customer's balance with what is due, in arrears, paid ahead and due next."""
+    """One customer's balance, with what is due, in arrears, barred, paid ahead, and what is to pay by when."""
     options = bench.options
     for customer in (1, 2, DEBTOR_EVERY):
         bare = await bench.app.fetchrow(BARE_BALANCE_SQL, customer, bench.today)
@@ -489,8 +503,9 @@ async def _balance(bench: Bench) -> Comparison:
         if bare is None or row is None:
             raise BenchError(f"There is no customer {customer}.")
         (told,) = json.loads(row["accounts"])
-        names = ("balance", "due", "arrears", "credit")
-        if [int(bare[name]) for name in names] != [told[name] for name in names]:
+        names = ("balance", "due", "arrears", "barred", "credit", "until")
+        same_day = bare["to_pay_by"] == row["to_pay_by"]
+        if not same_day or [int(bare[name]) for name in names] != [told[name] for name in names]:
             raise BenchError(f"customer {customer}: bare {dict(bare)}, the product {told}")
     customer = f"\\set customer random(1, {options.accounts})\n"
     day = f"date '{bench.today}'"

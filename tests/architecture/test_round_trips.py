@@ -151,6 +151,7 @@ READS_ALL: dict[str, str] = {
     "payments.explain_account": _OWN_HISTORY,
     "payments.explain_history": _OWN_HISTORY,
     **dict.fromkeys(SHOWS_ALL, _OWN_HISTORY),
+    "payments.suspense_line": "it weighs what is open on the accounts it proposes, and nobody else's",
     "payments.confirm_approve": "it sums every draft that one click would approve, ten thousand at most",
 }
 """Pages that read more the more there is, and why that is bearable."""

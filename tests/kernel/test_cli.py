@@ -109,6 +109,7 @@ COMMANDS = (
     "plugins",
     "verify",
     "doctor",
+    "interest",
     "user add",
     "user password",
     "user disable",

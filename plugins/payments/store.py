@@ -739,7 +739,7 @@ with account as (
 ), state as (
     select coalesce(sum(balance), 0)::bigint as balance, coalesce(sum(version), 0)::bigint as version from account
 ), page as (
-    select e.* from account a cross join lateral (
+    select e.*, payments.shown_title(e) as shown_title from account a cross join lateral (
         select * from payments.entry e
         where e.account_id = a.id and e.state <> 'draft'
           and ($2::date is null or (e.counted_on, e.id) < ($2::date, $3::bigint))
@@ -749,21 +749,22 @@ with account as (
     order by e.counted_on desc, e.id desc
     limit $4
 )
-select s.balance, s.version, p.id as entry, p.side, p.kind, p.title, p.document_no, p.counted_on, p.due_on,
-       p.effective_due_on, p.amount, p.open_amount, p.state,
+select s.balance, s.version, p.id as entry, p.side, p.kind, p.shown_title as title, p.document_no, p.counted_on,
+       p.due_on, p.effective_due_on, p.amount, p.open_amount, p.state,
        exists (select from payments.entry r
            where r.account_id = p.account_id and r.reverses = p.id and r.state = 'approved') as is_reversed,
        coalesce((
-           select jsonb_agg(jsonb_build_object('entry', other.id, 'kind', other.kind, 'title', other.title,
-               'document_no', other.document_no, 'on', other.counted_on, 'amount', l.amount, 'rule', l.rule)
-               order by other.counted_on, other.id)
+           select jsonb_agg(jsonb_build_object('entry', o.id, 'kind', o.kind,
+               'title', payments.shown_title(o), 'document_no', o.document_no, 'on', o.counted_on,
+               'amount', l.amount, 'rule', l.rule)
+               order by o.counted_on, o.id)
            from (
                select id, charge as other, amount, rule from payments.allocation
                where account_id = p.account_id and credit = p.id and released_at is null
                union all
                select id, credit, amount, rule from payments.allocation
                where account_id = p.account_id and charge = p.id and released_at is null
-           ) l join payments.entry other on other.account_id = p.account_id and other.id = l.other
+           ) l join payments.entry o on o.account_id = p.account_id and o.id = l.other
        ), '[]') as parts
 from state s left join page p on true
 order by p.counted_on desc, p.id desc

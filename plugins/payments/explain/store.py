@@ -393,10 +393,12 @@ with counted as (
     from counted group by 1
 )
 select (select coalesce(jsonb_agg(m order by m.first), '[]') from monthly m) as months,
-       (select coalesce(jsonb_agg(jsonb_build_object('entry', id, 'side', side, 'kind', kind, 'title', title,
+       (select coalesce(jsonb_agg(jsonb_build_object('entry', id, 'side', side, 'kind', kind, 'title', shown_title,
             'document_no', document_no, 'on', counted_on, 'amount', amount) order by counted_on, id), '[]')
-        from (select * from counted where counted_on >= $5::date and counted_on < $5::date + interval '1 month'
-              order by counted_on, id limit $6) shown) as lines
+        from (select c.*, payments.shown_title(e) as shown_title
+              from (select * from counted where counted_on >= $5::date and counted_on < $5::date + interval '1 month'
+                    order by counted_on, id limit $6) c
+              join payments.entry e on e.account_id = c.account_id and e.id = c.id) shown) as lines
 """
 
 
@@ -434,9 +436,12 @@ select coalesce(sum(case side when 'charge' then amount else -amount end)
        coalesce(sum(amount) filter (where side = 'charge' and counted_on >= $3::date), 0)::bigint as charged,
        coalesce(sum(amount) filter (where side = 'credit' and counted_on >= $3::date), 0)::bigint as credited,
        count(*) filter (where counted_on >= $3::date) as entries,
-       (select coalesce(jsonb_agg(jsonb_build_object('entry', id, 'side', side, 'kind', kind, 'title', title,
+       (select coalesce(jsonb_agg(jsonb_build_object('entry', id, 'side', side, 'kind', kind, 'title', shown_title,
             'document_no', document_no, 'on', counted_on, 'amount', amount) order by counted_on, id), '[]')
-        from (select * from counted where counted_on >= $3::date order by counted_on, id limit $6) shown) as lines
+        from (select c.*, payments.shown_title(e) as shown_title
+              from (select * from counted where counted_on >= $3::date
+                    order by counted_on, id limit $6) c
+              join payments.entry e on e.account_id = c.account_id and e.id = c.id) shown) as lines
 from counted
 """
 
@@ -462,8 +467,8 @@ async def statement(
 
 ENTRY_SQL: Final[LiteralString] = """
 with told as (
-    select e.*, a.customer, a.account_no, b.name as book, b.allocation_policy as policy,
-           c.customer_no, c.name as customer_name, c.consumer
+    select e.*, payments.shown_title(e) as shown_title, a.customer, a.account_no, b.name as book,
+           b.allocation_policy as policy, c.customer_no, c.name as customer_name, c.consumer
     from payments.entry e
     join payments.account a on a.id = e.account_id
     join payments.book b on b.id = a.book
@@ -481,17 +486,18 @@ with told as (
 ), shown as (
     select * from living union all select * from gone
 )
-select t.account_id as account, t.id as entry, t.side, t.kind, t.title, t.document_no, t.state, t.amount,
-       t.open_amount as open, t.counted_on, t.due_on, t.effective_due_on, t.time_barred_on, t.paid_on,
+select t.account_id as account, t.id as entry, t.side, t.kind, t.shown_title as title, t.document_no, t.state,
+       t.amount, t.open_amount as open, t.counted_on, t.due_on, t.effective_due_on, t.time_barred_on, t.paid_on,
        t.reverses, t.corrects, t.bears_on, t.reason, t.void_reason, t.approved_at, t.voided_at,
        t.customer, t.customer_no, t.customer_name, t.consumer, t.account_no, t.book, t.policy,
        (select r.id from payments.entry r
         where r.account_id = t.account_id and r.reverses = t.id and r.state = 'approved') as reversed_by,
        (select coalesce(sum(amount), 0)::bigint from met where released_at is null) as met_sum,
        (select count(*) from met where released_at is null) as met_count,
-       (select coalesce(jsonb_agg(jsonb_build_object('entry', o.id, 'side', o.side, 'kind', o.kind, 'title', o.title,
-            'document_no', o.document_no, 'on', o.counted_on, 'amount', s.amount, 'rule', s.rule,
-            'since', s.created_at, 'released_at', s.released_at) order by s.value_date, s.id), '[]')
+       (select coalesce(jsonb_agg(jsonb_build_object('entry', o.id, 'side', o.side, 'kind', o.kind,
+            'title', payments.shown_title(o), 'document_no', o.document_no, 'on', o.counted_on,
+            'amount', s.amount, 'rule', s.rule, 'since', s.created_at, 'released_at', s.released_at)
+            order by s.value_date, s.id), '[]')
         from shown s join payments.entry o on o.account_id = s.account_id and o.id = s.other) as met
 from told t
 """

@@ -23,6 +23,14 @@ create table payments.transfer (
     constraint transfer_to_itself check (from_account <> to_account)
 );
 
+-- The title that a customer may read. What a payer wrote on a payment that was moved away is about somebody else.
+create function payments.shown_title(e payments.entry) returns text
+    language sql stable
+return case when (e.side = 'credit' or e.kind = 'reversal') and exists (
+    select from payments.transfer t join payments.entry r on r.account_id = t.from_account and r.id = t.from_entry
+    where t.from_account = e.account_id and t.kind = 'moved' and e.id in (r.id, r.reverses)
+) then '' else e.title end;
+
 -- A draft of a pair takes the other one with it.
 create function payments.delete_counterpart() returns trigger
     language plpgsql security definer set search_path = pg_catalog, pg_temp as

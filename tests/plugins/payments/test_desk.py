@@ -510,7 +510,9 @@ async def test_a_payment_moves_to_the_right_account_and_neither_customer_sees_th
         (mine,) = await wrong.post(wrong.charge(8000, LATE, title="Czynsz za wrzesień"))
         (owed,) = await right.post(right.charge(9000, LATE, title="Woda za wrzesień"))
         (payment,) = await wrong.post(
-            wrong.payment(9000, date(2026, 9, 14), paid_on=date(2026, 9, 11), title="przelew 7", channel="transfer")
+            wrong.payment(
+                9000, date(2026, 9, 14), paid_on=date(2026, 9, 11), title="czynsz Kowalski 4712", channel="transfer"
+            )
         )
     here = f"/admin/entries/{payment}/move"
     reason = "wpłata Jana Kowalskiego (4712) trafiła do Stanisława Wójcika (4711)"
@@ -525,7 +527,8 @@ async def test_a_payment_moves_to_the_right_account_and_neither_customer_sees_th
     )
     assert address == f"/admin/entries/{made[0]}"
     assert made[1:] == (
-        right.account, "payment", 9000, date(2026, 9, 14), date(2026, 9, 11), "przelew 7", "transfer", "approved",
+        right.account, "payment", 9000, date(2026, 9, 14), date(2026, 9, 11), "czynsz Kowalski 4712", "transfer",
+        "approved",
     )  # fmt: skip
     opens = await desk.rows("select open_amount from payments.entry where id in ($1, $2) order by id", mine, owed)
     assert opens == [(8000,), (0,)]
@@ -534,12 +537,15 @@ async def test_a_payment_moves_to_the_right_account_and_neither_customer_sees_th
 
     for whose, others in ((wrong, ("Kowalski", "4712", "Woda")), (right, ("Wójcik", "4711", "wrzesień 2026 Czynsz"))):
         customer = await office.visitor(Role.CUSTOMER, whose.customer)
-        for path in ("/", "/balance", "/api/v1/balance"):
+        numbers = await desk.rows("select id from payments.entry where account_id = $1 order by id", whose.account)
+        entries = [f"/balance/entries/{number}" for (number,) in numbers]
+        statement = "/balance/statement?from=2026-01-01&to=2026-11-24"
+        for path in ("/", "/balance", "/balance/why", "/balance/past", statement, *entries, "/api/v1/balance"):
             page = await customer.get(path)
-            assert page.status == 200
+            assert page.status == 200, path
             heard = [word for word in (*others, "niewłaściw", "trafiła") if word in page.text]
             assert heard == [], (path, heard)
-    assert "przelew 7" in (await (await office.visitor(Role.CUSTOMER, right.customer)).get("/balance")).text
+    assert "czynsz Kowalski 4712" in (await (await office.visitor(Role.CUSTOMER, right.customer)).get("/balance")).text
 
     before = await desk.see(f"/admin/entries/{payment}")
     assert "Przeniesiono na właściwe konto" in before

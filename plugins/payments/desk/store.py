@@ -365,6 +365,8 @@ async def reverse(conn: Connection, found: Entry, reason: str, today: date, *, a
     """
     others = [await store.entry(conn, key.entry) for key in await counterparts(conn, [found.key], moved=False)]
     halves = [found, *(other for other in others if other is not None and other.reversed_by is None)]
+    # Both accounts before either book: everybody else who posts goes in this order too.
+    await store.hold(conn, [half.account_id for half in halves])
     for half in halves:
         if at_once:
             await store.reverse(conn, half, reason, today)
@@ -383,8 +385,10 @@ async def reverse(conn: Connection, found: Entry, reason: str, today: date, *, a
 
 async def void(conn: Connection, found: Entry, reason: str) -> None:
     """``store.void`` for the office: of a transfer both entries."""
+    others = await counterparts(conn, [found.key])
+    await store.hold(conn, [found.account_id, *(key.account for key in others)])
     await store.void(conn, found, reason)
-    for key in await counterparts(conn, [found.key]):
+    for key in others:
         other = await store.entry(conn, key.entry)
         if other is not None and other.state == "approved":
             await store.void(conn, other, reason)

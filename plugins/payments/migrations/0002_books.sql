@@ -700,8 +700,13 @@ begin
     values ('payments.approved', this.customer, 'entry ' || entry, payments.told(1,
         case when is_credit then 0 else e.amount end, case when is_credit then e.amount else 0 end));
 
-    update payments.book b set last_journal_no = b.last_journal_no + 1 where b.id = this.book
+    update payments.book b set last_journal_no = b.last_journal_no + 1
+    where b.id = this.book and (b.closed_through >= today) is not true
     returning b.last_journal_no into number;
+    if number is null then  -- closed since it was read
+        raise exception 'this cannot be approved: month_closed'
+            using errcode = 'EB003', constraint = 'month_closed', schema = 'payments', table = 'entry';
+    end if;
     update payments.entry d
     set state = 'approved', open_amount = rest, effective_due_on = e.effective_due_on,
         time_barred_on = e.time_barred_on, booked_on = today, journal_no = number, approved_by = actor,
@@ -778,7 +783,9 @@ begin
         select d.*, row_number() over (partition by d.book order by d.id) as place from drafts d
     ), counted as (
         update payments.book b set last_journal_no = b.last_journal_no + n.entries
-        from (select book, count(*) as entries from drafts group by book) n where n.book = b.id
+        from (select book, count(*) as entries from drafts group by book) n
+        where n.book = b.id and (b.closed_through >= today and not exists (
+            select from drafts d where d.book = b.id and d.wrong = 'month_closed')) is not true
         returning b.id, b.last_journal_no - n.entries as base, b.limitation_years,
             b.allocation_policy not in ('civil', 'public') as is_outside
     ), approved as (
@@ -795,9 +802,11 @@ begin
             coalesce(e.reverses, e.corrects, e.bears_on) is not null as refers
     )
     select array_agg(p.account_id order by p.account_id, p.id), array_agg(p.id order by p.account_id, p.id),
-           bool_or(p.refers), bool_or(p.kind = 'refund'), bool_or(p.is_outside), min(p.wrong)
+           bool_or(p.refers), bool_or(p.kind = 'refund'), bool_or(p.is_outside),
+           -- a book that was closed since its month was read took none of its drafts
+           coalesce(min(p.wrong), case when count(*) < (select count(*) from drafts) then 'month_closed' end)
     into posted_accounts, posted, refers, refunds, is_outside, wrong from approved p;
-    if posted is null then
+    if posted is null and wrong is null then
         return;
     end if;
     if wrong is null and exists (

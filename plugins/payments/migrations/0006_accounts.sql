@@ -5,11 +5,24 @@
 
 -- --- books ---------------------------------------------------------------------------------------------------------
 
+-- Books and whom they are paid to are the superadministrator's; the product itself acts without a role.
+create function payments.only_superadmin() returns void
+    language plpgsql set search_path = pg_catalog, pg_temp as
+$$
+begin
+    if coalesce(current_setting('ebok.role', true), '') not in ('', 'superadmin') then
+        raise exception 'only a superadministrator may do this'
+            using errcode = 'EB001', schema = 'payments', table = 'book';
+    end if;
+end
+$$;
+
 create function payments.add_book(code text, name text, ledger_role text, allocation_policy text, interest_first boolean,
         prepay boolean, interest_regime text, contract_rate numeric, limitation_years integer, storno text,
         is_mirror boolean, payee_name text) returns bigint
     language sql security definer set search_path = pg_catalog, pg_temp as
 $$
+    select payments.only_superadmin();
     insert into payments.book (code, name, ledger_role, allocation_policy, interest_first, prepay, interest_regime,
         contract_rate, limitation_years, storno, is_mirror, payee_name)
     values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)
@@ -21,6 +34,7 @@ create function payments.change_book(book bigint, name text, ledger_role text, a
         storno text, is_mirror boolean, payee_name text) returns void
     language sql security definer set search_path = pg_catalog, pg_temp as
 $$
+    select payments.only_superadmin();
     update payments.book
     set name = $2, ledger_role = $3, allocation_policy = $4, interest_first = $5, prepay = $6, interest_regime = $7,
         contract_rate = $8, limitation_years = $9, storno = $10, is_mirror = $11, payee_name = $12
@@ -202,6 +216,7 @@ declare
     actor constant text := nullif(current_setting('ebok.actor', true), '');
     alone boolean;
 begin
+    perform payments.only_superadmin();
     select * into b from payments.book k where k.id = ask_payee_change.book for update;
     if b.payee_account = ask_payee_change.account_no and b.virtual_prefix = ask_payee_change.virtual_prefix then
         perform payments.refuse('payee_unchanged', 'book');
@@ -251,6 +266,7 @@ create function payments.withdraw_payee_change(change bigint, at timestamptz) re
     language plpgsql security definer set search_path = pg_catalog, pg_temp as
 $$
 begin
+    perform payments.only_superadmin();
     update payments.payee_change
     set withdrawn_by = current_setting('ebok.actor', true), withdrawn_at = at
     where id = change and withdrawn_at is null and applied_at is null;

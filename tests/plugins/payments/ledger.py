@@ -27,9 +27,8 @@ async def add_customer(conn: Connection, number: str = "4711", name: str = "Stan
 
 @asynccontextmanager
 async def acting(site: Site, *, superadmin_mode: bool = False) -> AsyncGenerator[Connection]:
-    """A transaction of the office."""
-    role = "superadmin" if superadmin_mode else "admin"
-    async with site.db.transaction(Stamp("office", role, superadmin_mode=superadmin_mode)) as conn:
+    """A transaction of the office's superadministrator, without the announced mode unless asked."""
+    async with site.db.transaction(Stamp("office", "superadmin", superadmin_mode=superadmin_mode)) as conn:
         yield conn
 
 

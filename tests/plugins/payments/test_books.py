@@ -12,6 +12,7 @@ import pytest
 from kernel import Check, Connection, Finding, Refused, Role, Site
 from kernel.auth.passwords import hash_password
 from kernel.db import migrate
+from kernel.db.pool import Stamp
 from kernel.testing import Office, Visitor
 from plugins.payments.books import checks, jobs, month_store, store
 from plugins.payments.books.model import BookRules, Month, virtual_account
@@ -429,3 +430,17 @@ async def test_months_that_were_tampered_with_are_found(site: Site) -> None:
     forged = "update payments.month_close set report = jsonb_set(report, '{accounts,all}', '9')"
     assert "not what was kept" in (await findings(site, check, forged))[0]
     assert len(await findings(site, check, "update payments.book set closed_through = '2026-09-30'")) == 2
+
+
+async def test_the_database_lets_no_administrator_change_a_book_or_whom_it_pays(site: Site) -> None:
+    async with acting(site) as conn:
+        water = await store.add_book(conn, "water", RULES)
+    for statement in (
+        "select payments.add_book('heat', 'Ciepło', 'books', 'civil', false, true, 'none', null, 3, 'red', false, '')",
+        f"select payments.change_book({water}, 'W', 'books', 'civil', false, true, 'none', null, 3, 'red', false, '')",
+        f"select payments.ask_payee_change({water}, '{NRB}', '', now())",
+        "select payments.withdraw_payee_change(1, now())",
+    ):
+        with pytest.raises(asyncpg.PostgresError, match="only a superadministrator"):
+            async with site.db.transaction(Stamp("7", "admin")) as conn:
+                await conn.execute(statement)  # pyright: ignore[reportArgumentType]

@@ -22,6 +22,7 @@ async def answer_card(request: Request) -> Card:
         "balances/answer.html",
         {
             "answer": answer_of(position),
+            "provisional": position.provisional,
             "on": on,
             "actions": await slot(request, "balances.actions"),
             "freshness": await slot(request, "balances.freshness"),
@@ -59,6 +60,7 @@ async def balance(request: Request, query: CardQuery) -> Mapping[str, Any] | web
     items = await ledger.open_items(conn, customer, on)
     return {
         "answer": answer_of(items.position),
+        "provisional": items.position.provisional,
         "on": on,
         "charges": [charge for charge in items.charges if not charge.is_barred],
         "barred_charges": [charge for charge in items.charges if charge.is_barred],

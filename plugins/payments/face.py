@@ -47,7 +47,7 @@ class Position:
     something is due by then, else the nearest due date of an open charge, None when nothing is open. ``arrears`` is
     past its due date; ``credit`` is paid and not yet used; ``balance`` is charges less credits (negative: overpaid).
     ``barred`` are a consumer's time-barred charges: part of the balance, and nowhere else (art. 117 §2¹ of the Civil
-    Code).
+    Code). ``provisional`` is what came in and another application has still to book: outside the balance.
     """
 
     to_pay: Money
@@ -57,6 +57,7 @@ class Position:
     balance: Money
     on: date
     barred: Money = NOTHING
+    provisional: Money = NOTHING
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,42 +5,16 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date
 from typing import Any, Final, cast
 
 from kernel import Connection, Money, Row, Site, organisation, settings_of
 from plugins.payments import model, store
-from plugins.payments.face import CardLine, CardPart, LedgerCard, OpenCharge, OpenItems, Payee, Position, Side, Status
+from plugins.payments.face import CardLine, CardPart, LedgerCard, OpenCharge, OpenItems, Payee, Position, Side
 from plugins.payments.model import Standing
 from plugins.payments.settings import Settings
 
 _OLDER: Final = re.compile(r"([0-9]{4}-[0-9]{2}-[0-9]{2})[.]([0-9]{1,18})[.](-?[0-9]{1,18})[.]([0-9]{1,18})")
-
-
-@dataclass(frozen=True, slots=True)
-class LastEntry:
-    """One of the last entries, as the office's list of them says it."""
-
-    entry: int
-    side: Side
-    kind: str
-    title: str
-    on: date
-    amount: Money
-    status: Status
-    voided_at: datetime | None
-    void_reason: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class Desk:
-    """A customer at a glance: the position, the charges that make it, the last entries, how many drafts wait."""
-
-    customer_no: str
-    position: Position
-    charges: tuple[OpenCharge, ...]
-    entries: tuple[LastEntry, ...]
-    drafts: int
 
 
 class KeptLedger:
@@ -59,22 +33,6 @@ class KeptLedger:
         if row is None:
             return OpenItems(model.together((), None, on), ())
         return OpenItems(_position(row, on), tuple(_open_charge(charge, on) for charge in row["charges"]))
-
-    async def desk(
-        self, conn: Connection, customer: int, on: date, *, limit: int = 10, account: int | None = None
-    ) -> Desk:
-        """What the office sees of a customer, or of one account, at a glance, in one question. LookupError without
-        such a customer."""
-        row = await store.position(conn, customer, on, limit, limit, account)
-        if row is None:
-            raise LookupError("no such customer")
-        return Desk(
-            customer_no=row["customer_no"],
-            position=_position(row, on),
-            charges=tuple(_open_charge(charge, on) for charge in row["charges"]),
-            entries=tuple(_last_entry(entry, on) for entry in row["entries"]),
-            drafts=row["drafts"],
-        )
 
     async def card(
         self, conn: Connection, customer: int, on: date, *, before: str | None = None, limit: int = 50
@@ -110,6 +68,7 @@ def _standing(account: Mapping[str, Any]) -> Standing:
         credit=account["credit"],
         barred=account["barred"],
         balance=account["balance"],
+        provisional=account["provisional"],
     )
 
 
@@ -167,30 +126,6 @@ def _open_charge(charge: Mapping[str, Any], on: date) -> OpenCharge:
         ),
         account=charge["account"],
         is_barred=charge["is_barred"],
-    )
-
-
-def _last_entry(entry: Mapping[str, Any], on: date) -> LastEntry:
-    side, due = Side(entry["side"]), entry["effective_due_on"]
-    return LastEntry(
-        entry=entry["entry"],
-        side=side,
-        kind=entry["kind"],
-        title=entry["title"],
-        on=date.fromisoformat(entry["on"]),
-        amount=Money(entry["amount"]),
-        status=model.status_of(
-            side,
-            amount=entry["amount"],
-            open_amount=entry["open"],
-            effective_due_on=date.fromisoformat(due) if due else None,
-            on=on,
-            state=entry["state"],
-            is_reversed=entry["is_reversed"],
-            corrected=entry["corrected"],
-        ),
-        voided_at=datetime.fromisoformat(entry["voided_at"]) if entry["voided_at"] else None,
-        void_reason=entry["void_reason"],
     )
 
 

@@ -134,7 +134,8 @@ class Open:
 @dataclass(frozen=True, slots=True)
 class Standing:
     """What is open on one account, in grosze: charges ``due`` by the day in question, ``arrears`` due before it, those
-    due ``until`` the day of what is to pay, ``credit`` not yet used, the consumer's time-barred charges apart."""
+    due ``until`` the day of what is to pay, ``credit`` not yet used, the consumer's time-barred charges apart;
+    ``provisional`` is what the bank told of and a mirror book has not booked yet."""
 
     due: int
     arrears: int
@@ -142,6 +143,7 @@ class Standing:
     credit: int
     barred: int
     balance: int
+    provisional: int = 0
 
     @property
     def to_pay(self) -> int:
@@ -204,6 +206,7 @@ def together(accounts: Sequence[Standing], by: date | None, on: date) -> Positio
         credit=Money(sum(account.credit for account in accounts)),
         balance=Money(sum(account.balance for account in accounts)),
         barred=Money(sum(account.barred for account in accounts)),
+        provisional=Money(sum(account.provisional for account in accounts)),
         on=on,
     )
 

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Generator, Iterable, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from functools import partial
@@ -16,6 +15,7 @@ from plugins.payments.accrual.model import REGIMES, Debt, RatesUnknown, RateTabl
 from plugins.payments.accrual.paying import Arisen, interest_when_paid
 from plugins.payments.allocation import Allocation, AllocationPolicy, Civil, Posting, Public
 from plugins.payments.face import Side
+from plugins.payments.refusing import refusing
 
 REFUSALS: Final[Mapping[str, Text]] = {
     "holidays_unknown": _("The holidays of the year of this due date are not known. Check the date."),
@@ -54,16 +54,7 @@ REFUSALS: Final[Mapping[str, Text]] = {
 """What the database refuses (constraint names), in words."""
 
 
-@contextmanager
-def refusals() -> Generator[None]:
-    """Turn what the ledger's constraints refuse into ``Refused``; anything else goes on."""
-    try:
-        yield
-    except Exception as error:
-        message = REFUSALS.get(getattr(error, "constraint_name", None) or "")
-        if message is None:
-            raise
-        raise Refused(message) from error
+refusals: Final = partial(refusing, REFUSALS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -586,27 +577,6 @@ async def entry(conn: Connection, number: int) -> Entry | None:
     return _entry(row) if row else None
 
 
-DRAFTS_SQL: Final[LiteralString] = """
-select e.account_id, e.id
-from payments.entry e join payments.account a on a.id = e.account_id join kernel.customer c on c.id = a.customer
-where e.state = 'draft'
-  and ($1 = '' or c.customer_no = $1)
-  and ($2::date is null or e.counted_on >= $2)
-  and ($3::date is null or e.counted_on <= $3)
-  and ($4::bigint is null or e.amount = $4)
-order by e.account_id, e.id
-limit $5
-"""
-
-
-async def drafts(
-    conn: Connection, *, customer_no: str, since: date | None, until: date | None, amount: Money | None, limit: int
-) -> list[Key]:
-    """Drafts that match the filters of the list, at most ``limit``."""
-    rows = await conn.fetch(DRAFTS_SQL, customer_no, since, until, None if amount is None else amount.grosze, limit)
-    return [_key(row) for row in rows]
-
-
 KEYS_SQL: Final[LiteralString] = "select account_id, id from payments.entry where id = any ($1::bigint[])"
 
 
@@ -615,53 +585,34 @@ async def keys_of(conn: Connection, numbers: Iterable[int]) -> list[Key]:
     return [_key(row) for row in await conn.fetch(KEYS_SQL, list(numbers))]
 
 
-PARTS_SQL: Final[LiteralString] = """
-select other.id as entry, other.kind, other.title, other.document_no, other.counted_on as on, l.amount, l.rule,
-       l.created_at, l.released_at
-from (
-    select * from payments.allocation where account_id = $1 and credit = $2
-    union all
-    select * from payments.allocation where account_id = $1 and charge = $2
-) l
-join payments.entry other
-  on other.account_id = l.account_id and other.id = case l.credit when $2 then l.charge else l.credit end
-order by l.released_at is not null, l.id desc
-limit 100
-"""
-
-
-async def parts(conn: Connection, key: Key) -> Sequence[Row]:
-    """What an entry was allocated to: living parts first, then those released, newest first; at most a hundred."""
-    return await conn.fetch(PARTS_SQL, key.account, key.entry)
-
-
 POSITION_SQL: Final[LiteralString] = """
-select c.customer_no, c.name, o.accounts, o.to_pay_by, coalesce(i.charges, '[]') as charges,
-       coalesce(l.entries, '[]') as entries, d.drafts, x.main_account
+select c.customer_no, c.name, o.accounts, o.to_pay_by, coalesce(i.charges, '[]') as charges, x.main_account
 from kernel.customer c
 left join (select payee_account as main_account from payments.book where code = 'main') x on true
 cross join lateral (
     with mine as (
         select a.id, a.account_no, a.book, coalesce(a.virtual_account, nullif(b.payee_account, ''), x.main_account)
-                   as payee_account, b.payee_name, k.balance
+                   as payee_account, b.payee_name, b.is_mirror, k.balance
         from payments.account a join payments.book b on b.id = a.book
         join payments.account_balance k on k.account_id = a.id
-        where a.customer = c.id
-          and case when $5::bigint is null then a.closed_on is null or k.balance <> 0 else a.id = $5 end
+        where a.customer = c.id and (a.closed_on is null or k.balance <> 0)
     ), by_day as (
         select e.account_id, e.side, e.effective_due_on as day, b.is_barred, sum(e.open_amount) as amount
         from mine m join payments.entry e on e.account_id = m.id and e.open_amount > 0
         cross join lateral (select c.consumer and coalesce(e.time_barred_on <= $2, false) as is_barred) b
         group by e.account_id, e.side, e.effective_due_on, b.is_barred
     ), sums as (
-        select m.*,
+        select m.*, case when m.is_mirror then (
+                   select coalesce(sum(v.amount), 0) from payments.provisional v
+                   where v.account_id = m.id and v.replaced_by is null and v.withdrawn_at is null) else 0 end
+                   as provisional,
                coalesce(sum(amount) filter (where side = 'charge' and not is_barred and day <= $2), 0) as due,
                coalesce(sum(amount) filter (where side = 'charge' and not is_barred and day < $2), 0) as arrears,
                coalesce(sum(amount) filter (where side = 'charge' and is_barred), 0) as barred,
                coalesce(sum(amount) filter (where side = 'credit'), 0) as credit,
                min(day) filter (where side = 'charge' and not is_barred and day > $2) as nearest
         from mine m left join by_day d on d.account_id = m.id
-        group by m.id, m.account_no, m.book, m.payee_account, m.payee_name, m.balance
+        group by m.id, m.account_no, m.book, m.payee_account, m.payee_name, m.is_mirror, m.balance
     ), horizon as (
         select case when bool_or(due > credit) then $2::date else coalesce(min(nearest), case when bool_or(due > 0)
             then $2::date end) end as day from sums
@@ -669,6 +620,7 @@ cross join lateral (
     select (select day from horizon) as to_pay_by, coalesce(jsonb_agg(jsonb_build_object('account', s.id,
                'account_no', s.account_no, 'payee_account', s.payee_account, 'payee_name', s.payee_name,
                'balance', s.balance, 'due', s.due, 'arrears', s.arrears, 'barred', s.barred, 'credit', s.credit,
+               'provisional', s.provisional,
                'until', coalesce((
                    select sum(d.amount) from by_day d
                    where d.account_id = s.id and d.side = 'charge' and not d.is_barred
@@ -687,49 +639,21 @@ cross join lateral (
                      and l.rule = 'correction'), 0)) order by e.effective_due_on, e.id) as charges
     from (
         select e.* from payments.account a join payments.entry e on e.account_id = a.id
-        where a.customer = c.id and ($5::bigint is null or a.id = $5) and e.side = 'charge' and e.open_amount > 0
+        where a.customer = c.id and e.side = 'charge' and e.open_amount > 0
         order by e.effective_due_on, e.id
         limit $3
     ) e
 ) i
-cross join lateral (
-    select jsonb_agg(jsonb_build_object('entry', e.id, 'account', e.account_id, 'side', e.side, 'kind', e.kind,
-               'title', e.title,
-               'on', e.counted_on, 'effective_due_on', e.effective_due_on, 'amount', e.amount, 'open', e.open_amount,
-               'state', e.state, 'voided_at', e.voided_at, 'void_reason', e.void_reason, 'is_reversed', exists (
-                   select from payments.entry r
-                   where r.account_id = e.account_id and r.reverses = e.id and r.state = 'approved'),
-               'corrected', coalesce((
-                   select sum(l.amount) from payments.allocation l
-                   where l.account_id = e.account_id and l.charge = e.id and l.released_at is null
-                     and l.rule = 'correction'), 0)) order by e.counted_on desc, e.id desc) as entries
-    from (
-        select e.* from payments.account a cross join lateral (
-            select * from payments.entry e where e.account_id = a.id and e.state <> 'draft'
-            order by e.counted_on desc, e.id desc limit $4
-        ) e
-        where a.customer = c.id and ($5::bigint is null or a.id = $5) and $4 > 0
-        order by e.counted_on desc, e.id desc
-        limit $4
-    ) e
-) l
-cross join lateral (
-    select count(*) as drafts from payments.account a join payments.entry e on e.account_id = a.id and e.state = 'draft'
-    where a.customer = c.id and ($5::bigint is null or a.id = $5) and $4 > 0
-) d
 where c.id = $1
 """
 
 
-async def position(
-    conn: Connection, customer: int, on: date, charges: int = 0, entries: int = 0, account: int | None = None
-) -> Row | None:
+async def position(conn: Connection, customer: int, on: date, charges: int = 0) -> Row | None:
     """The sums of a customer's accounts in grosze and the day of what is to pay, with that many open charges.
 
-    With ``entries`` also as many of the last entries and the number of drafts; with ``account`` of that one account.
     None: there is no such customer.
     """
-    return await conn.fetchrow(POSITION_SQL, customer, on, charges, entries, account)
+    return await conn.fetchrow(POSITION_SQL, customer, on, charges)
 
 
 CARD_SQL: Final[LiteralString] = """

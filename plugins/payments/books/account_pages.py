@@ -156,7 +156,7 @@ async def add(request: Request, form: OpeningForm) -> web.Response:
     if form.book not in {book["id"] for book in found["books"]}:
         wrong["book"] = _("There is no such book")
     if form.point is not None and form.point not in points:
-        wrong["point"] = store.REFUSALS["account_of_foreign_point"][1]
+        wrong["point"] = store.REFUSALS["account_of_foreign_point"]
     if wrong:
         raise Refused(errors=wrong)
     suffix = f"/{points[form.point]}" if form.point is not None and points[form.point] else ""

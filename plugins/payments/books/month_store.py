@@ -5,15 +5,16 @@ from __future__ import annotations
 import hashlib
 import secrets
 from collections import Counter
-from collections.abc import Awaitable, Callable, Generator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from decimal import Decimal
+from functools import partial
 from typing import Any, Final, LiteralString
 
-from kernel import Connection, Refused, Row, Text, _, audit, enqueue
+from kernel import Connection, Row, Text, _, audit, enqueue
 from plugins.payments.books.model import Control, Journal, KindSum, Month, Turnover, digest
+from plugins.payments.refusing import refusing
 
 REFUSALS: Final[Mapping[str, Text]] = {
     "month_running": _("The report of a month is still being made. Wait until it is ready."),
@@ -29,16 +30,7 @@ REFUSALS: Final[Mapping[str, Text]] = {
 """What the database refuses about months (constraint names), in words."""
 
 
-@contextmanager
-def refusals() -> Generator[None]:
-    """Turn what the database refuses about months into ``Refused``; anything else goes on."""
-    try:
-        yield
-    except Exception as error:
-        message = REFUSALS.get(getattr(error, "constraint_name", None) or "")
-        if message is None:
-            raise
-        raise Refused(message) from error
+refusals: Final = partial(refusing, REFUSALS)
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,67 +3,53 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
+from functools import partial
 from typing import Final, LiteralString
 
-from kernel import Connection, Refused, Row, Text, _, audit
+from kernel import Connection, Row, Text, _, audit
 from plugins.payments.books.model import BookRules
+from plugins.payments.refusing import refusing
 
-REFUSALS: Final[Mapping[str, tuple[str | None, Text]]] = {
-    "book_code_key": ("code", _("There is a book with this code already")),
-    "book_rules_fixed": (
-        None,
-        _("The rules of this book are fixed since its first entry was approved. Open another book for other rules."),
+REFUSALS: Final[Mapping[str, Text]] = {
+    "book_code_key": _("There is a book with this code already"),
+    "book_rules_fixed": _(
+        "The rules of this book are fixed since its first entry was approved. Open another book for other rules."
     ),
-    "payee_unchanged": ("account_no", _("The book is paid to this account already.")),
-    "payee_account_wrong": ("account_no", _("This account number has a mistake: its digits do not fit together")),
-    "payee_change_pending": (None, _("Another change of this book waits already. Withdraw it first.")),
-    "payee_change_over": (None, _("This change was carried out or withdrawn already.")),
-    "payee_change_confirmed": (None, _("This change needs no confirmation any more.")),
-    "payee_change_own": (
-        None,
-        _("Another superadministrator must confirm this change: whoever asked for it cannot."),
+    "payee_unchanged": _("The book is paid to this account already."),
+    "payee_account_wrong": _("This account number has a mistake: its digits do not fit together"),
+    "payee_change_pending": _("Another change of this book waits already. Withdraw it first."),
+    "payee_change_over": _("This change was carried out or withdrawn already."),
+    "payee_change_confirmed": _("This change needs no confirmation any more."),
+    "payee_change_own": _("Another superadministrator must confirm this change: whoever asked for it cannot."),
+    "virtual_numbers_used_up": _("All account numbers under this prefix are given. Ask the bank for a shorter prefix."),
+    "account_book_account_no_key": _("This book has an account with this number already"),
+    "account_customer_book_service_point_key": _(
+        "The customer has this account already: one for each book and service point"
     ),
-    "virtual_numbers_used_up": (
-        None,
-        _("All account numbers under this prefix are given. Ask the bank for a shorter prefix."),
-    ),
-    "account_book_account_no_key": ("account_no", _("This book has an account with this number already")),
-    "account_customer_book_service_point_key": (
-        "book",
-        _("The customer has this account already: one for each book and service point"),
-    ),
-    "account_of_closed_customer": ("customer_no", _("This customer is closed. Reopen the customer first.")),
-    "account_of_foreign_point": ("point", _("This service point belongs to another customer")),
-    "account_closed": (None, _("This account is closed already.")),
-    "account_open": (None, _("This account is open.")),
-    "account_has_balance": (None, _("The account is not settled. Settle, transfer or refund its balance first.")),
-    "account_has_open": (
-        None,
-        _("Something on this account is still open. Let a payment pay it, or reverse it, first."),
-    ),
-    "account_has_drafts": (
-        None,
-        _("Entries of this account wait for approval. Approve or delete them first."),
-    ),
+    "account_of_closed_customer": _("This customer is closed. Reopen the customer first."),
+    "account_of_foreign_point": _("This service point belongs to another customer"),
+    "account_closed": _("This account is closed already."),
+    "account_open": _("This account is open."),
+    "account_has_balance": _("The account is not settled. Settle, transfer or refund its balance first."),
+    "account_has_open": _("Something on this account is still open. Let a payment pay it, or reverse it, first."),
+    "account_has_drafts": _("Entries of this account wait for approval. Approve or delete them first."),
 }
-"""What the database refuses (constraint names): the field of the form it concerns, and the words."""
+"""What the database refuses (constraint names), in words."""
+FIELDS: Final[Mapping[str, str]] = {
+    "book_code_key": "code",
+    "payee_unchanged": "account_no",
+    "payee_account_wrong": "account_no",
+    "account_book_account_no_key": "account_no",
+    "account_customer_book_service_point_key": "book",
+    "account_of_closed_customer": "customer_no",
+    "account_of_foreign_point": "point",
+}
+"""The fields of forms that some of them concern."""
 
-
-@contextmanager
-def refusals() -> Generator[None]:
-    """Turn what the database refuses about books and accounts into ``Refused``; anything else goes on."""
-    try:
-        yield
-    except Exception as error:
-        found = REFUSALS.get(getattr(error, "constraint_name", None) or "")
-        if found is None:
-            raise
-        field, message = found
-        raise Refused(message, field=field) from error
+refusals: Final = partial(refusing, REFUSALS, FIELDS)
 
 
 # --- books ----------------------------------------------------------------------------------------------------------

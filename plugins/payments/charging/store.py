@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
+from functools import partial
 from typing import Any, Final, LiteralString
 
-from kernel import Connection, Money, Refused, Row, Text, _
+from kernel import Connection, Money, Row, Text, _
 from plugins.payments.charging.model import Month, Step, Terms, line_amount
+from plugins.payments.refusing import refusing
 from plugins.payments.store import Key
 
 REFUSALS: Final[Mapping[str, Text]] = {
@@ -23,16 +24,7 @@ REFUSALS: Final[Mapping[str, Text]] = {
 """What the database refuses (constraint names), in words."""
 
 
-@contextmanager
-def refusals() -> Generator[None]:
-    """Turn what the constraints of charging refuse into ``Refused``; anything else goes on."""
-    try:
-        yield
-    except Exception as error:
-        message = REFUSALS.get(getattr(error, "constraint_name", None) or "")
-        if message is None:
-            raise
-        raise Refused(message) from error
+refusals: Final = partial(refusing, REFUSALS)
 
 
 # --- schedules ------------------------------------------------------------------------------------------------------
@@ -378,27 +370,6 @@ where a.id = $1
 async def account(conn: Connection, number: int) -> Row | None:
     """An account with its customer and book, or None."""
     return await conn.fetchrow(ACCOUNT_SQL, number)
-
-
-HELD_SQL: Final[LiteralString] = """
-select w.account_id, w.component, (
-    select q.quantity from payments.fee_quantity q
-    where q.account_id = w.account_id and q.component = w.component and q.valid_from <= w.day
-    order by q.valid_from desc limit 1
-) as quantity
-from unnest($1::bigint[], $2::bigint[], $3::date[]) w (account_id, component, day)
-"""
-
-
-async def held_before(conn: Connection, wanted: Sequence[Held]) -> dict[tuple[int, int], Decimal]:
-    """What accounts have of components on the days from which ``wanted`` would hold."""
-    rows = await conn.fetch(
-        HELD_SQL,
-        [one.account for one in wanted],
-        [one.component for one in wanted],
-        [one.valid_from for one in wanted],
-    )
-    return {(row["account_id"], row["component"]): row["quantity"] or Decimal(0) for row in rows}
 
 
 # --- runs -----------------------------------------------------------------------------------------------------------

@@ -68,6 +68,7 @@ class Account:
     """An account with its figures on a day.
 
     ``late_since`` is the due date of the oldest arrears; ``barred`` is open but time-barred, outside ``position``;
+    ``provisional`` came in and is not yet booked by the application that a mirror book shows;
     ``charges`` and ``credits`` are the first of those that are open.
     """
 
@@ -86,6 +87,7 @@ class Account:
     position: Position
     late_since: date | None
     barred: Money
+    provisional: Money
     charged: Money
     credited: Money
     charges: tuple[Charge, ...]

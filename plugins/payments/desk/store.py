@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
+from functools import partial
 from typing import Any, Final, LiteralString
 
-from kernel import Connection, Money, Refused, Row, Text, _, audit
+from kernel import Connection, Money, Row, Text, _, audit
 from plugins.payments import model as rules
 from plugins.payments import store
 from plugins.payments.desk.model import Account, Charge, Credit, Waiting, untouchable
 from plugins.payments.face import Side
+from plugins.payments.refusing import refusing
 from plugins.payments.store import Entry, Key
 from plugins.payments.suspense import store as suspense
 
@@ -25,16 +26,7 @@ REFUSALS: Final[Mapping[str, Text]] = {
 """What the desk's part of the database refuses (constraint names), in words."""
 
 
-@contextmanager
-def refusals() -> Generator[None]:
-    """Turn what these constraints refuse into ``Refused``; anything else goes on."""
-    try:
-        yield
-    except Exception as error:
-        message = REFUSALS.get(getattr(error, "constraint_name", None) or "")
-        if message is None:
-            raise
-        raise Refused(message) from error
+refusals: Final = partial(refusing, REFUSALS)
 
 
 # --- one account ----------------------------------------------------------------------------------------------------
@@ -47,6 +39,8 @@ select a.id, a.account_no, a.opened_on, a.closed_on, coalesce(a.virtual_account,
        coalesce(k.charged, 0)::bigint as charged, coalesce(k.credited, 0)::bigint as credited,
        coalesce(k.balance, 0)::bigint as balance,
        o.due, o.arrears, o.credit, o.nearest, o.nearest_amount, o.late_since, o.barred, o.charge_count, o.credit_count,
+       (select coalesce(sum(v.amount), 0)::bigint from payments.provisional v
+        where b.is_mirror and v.account_id = a.id and v.replaced_by is null and v.withdrawn_at is null) as provisional,
        coalesce(i.charges, '[]') as charges, coalesce(f.credits, '[]') as credits,
        coalesce(d.drafts, '[]') as drafts, n.draft_count
 from payments.account a
@@ -139,6 +133,7 @@ def _account(row: Row, on: date) -> Account:
             on=on,
         ),
         barred=Money(row["barred"]),
+        provisional=Money(row["provisional"]),
         charged=Money(row["charged"]),
         credited=Money(row["credited"]),
         charges=tuple(_charge(charge, on) for charge in row["charges"]),

@@ -173,14 +173,6 @@ async def position_as_of(conn: Connection, whose: Whose, as_of: date, known_on: 
     return (await standing_as_of(conn, whose, as_of, known_on, limit=0)).position
 
 
-async def open_items_as_of(
-    conn: Connection, whose: Whose, as_of: date, known_on: datetime | None = None, *, limit: int = SHOWN
-) -> Sequence[Item]:
-    """What was open, charges (the earliest due first) before credits, at most ``limit``."""
-    found = await standing_as_of(conn, whose, as_of, known_on, limit=limit)
-    return (*found.charges, *found.credits)
-
-
 INTEREST_SQL: Final[LiteralString] = """
 select payments.interest_tables() as tables,
        coalesce(jsonb_agg(jsonb_build_object('entry', e.id, 'kind', e.kind, 'title', e.title, 'due', e.effective_due_on,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Annotated, Any, Final, Literal, LiteralString
@@ -22,14 +22,12 @@ from kernel import (
     Money,
     PolishDate,
     PositiveMoney,
-    QueueItem,
     Refused,
     Request,
     Row,
     Text,
     _,
     listed,
-    ngettext,
     not_found,
     redirect,
     url,
@@ -104,21 +102,6 @@ async def lines(request: Request, query: LinesQuery) -> Mapping[str, Any] | web.
     """Every line of money that came in."""
     waiting = await store.waiting(request[CONN]) if query.format == "html" else None
     return await listed(request, LINES, query, extra={"waiting": waiting})
-
-
-async def queue(request: Request) -> Sequence[QueueItem]:
-    """Lines that wait to be assigned, with their sum."""
-    waiting = await store.waiting(request[CONN])
-    if not waiting["lines"]:
-        return []
-    label = ngettext(
-        "{count} incoming payment to assign, {amount}",
-        "{count} incoming payments to assign, {amount}",
-        waiting["lines"],
-        amount=Money(waiting["amount"]),
-    )
-    address = url(request, "payments.suspense_list", query={"state": "open"})
-    return [QueueItem(label, waiting["lines"], address, order=12)]
 
 
 # --- a line entered by hand -----------------------------------------------------------------------------------------

@@ -5,15 +5,16 @@ What takes from a line or gives back is a function of the database (``migrations
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
+from functools import partial
 from typing import Any, Final, LiteralString
 
 from kernel import Connection, Fact, Money, Refused, Row, Text, _, audit, audit_many
 from plugins.payments import store as ledger
 from plugins.payments.face import Side
+from plugins.payments.refusing import refusing
 from plugins.payments.store import Draft, Key
 from plugins.payments.suspense.model import (
     CREDITED,
@@ -48,16 +49,7 @@ TITLE: Final = 200
 """Characters of a title that an entry keeps."""
 
 
-@contextmanager
-def refusals() -> Generator[None]:
-    """Turn what suspense's constraints refuse into ``Refused``; anything else goes on."""
-    try:
-        yield
-    except Exception as error:
-        message = REFUSALS.get(getattr(error, "constraint_name", None) or "")
-        if message is None:
-            raise
-        raise Refused(message) from error
+refusals: Final = partial(refusing, REFUSALS)
 
 
 # --- receiving ------------------------------------------------------------------------------------------------------

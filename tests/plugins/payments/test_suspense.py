@@ -13,8 +13,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from kernel import Connection, Money, Refused, Site
+from kernel import Connection, Money, Refused, Role, Site
 from kernel.db.pool import Stamp
+from kernel.testing import Office
 from plugins.payments import store as ledger
 from plugins.payments import suspense
 from plugins.payments.suspense import IncomingLine, PartDraft, checks
@@ -575,6 +576,22 @@ async def by_import(conn: Connection, *drafts: ledger.Draft) -> list[int]:
     await suspense.reconcile(conn, [draft.account for draft in drafts])
     await conn.execute("set local ebok.actor = 'office'")
     return [key.entry for key in keys]
+
+
+@pytest.mark.ebok(plugins=["customers", "payments", "balances"])
+async def test_both_sides_see_what_waits_to_be_booked(site: Site, office: Office) -> None:
+    account = await mirrored(site)
+    async with acting(site) as conn:
+        number = await booked(conn, 5000)
+        await suspense.assign(conn, number, [PartDraft(account, Money(5000))], TODAY)
+        customer = await conn.fetchval("select customer from payments.account where id = $1", account)
+    tenant, clerk = await office.visitor(Role.CUSTOMER, customer), await office.visitor(Role.ADMIN)
+    for path in ("/", "/balance"):
+        assert "Mamy Twoją wpłatę 50,00" in (await tenant.get(path)).text, path
+    assert "Wpłynęło 50,00" in (await clerk.get(f"/admin/accounts/{account}")).text
+    async with acting(site) as conn:
+        await imported(conn, account, 5000, CAME)
+    assert "Mamy Twoją wpłatę" not in (await tenant.get("/balance")).text
 
 
 @pytest.mark.parametrize("bank_first", [True, False])

@@ -144,12 +144,12 @@ async def test_an_attached_list_is_checked_then_booked(site: Site, office: Offic
     address = f"/admin/suspense/{line}/list"
     wrong = await send(clerk, address, f"{address}/preview", rows=f"numer;kwota\n{rows}\n9999;5\n1000;1\n1001;x")
     assert wrong.status == 200
-    assert "4 wiersze mają błąd" in wrong.text
+    assert "4 wiersze są błędne" in wrong.text
     assert "Nie ma konta ani klienta o tym numerze" in wrong.text
     assert "Zaksięguj" not in wrong.text.split("found-list")[1].split("<table")[0]
     refused = await send(clerk, address, rows=f"{rows}\n9999;5")
     assert refused.status == 422
-    assert "1 wiersz ma błąd" in refused.text
+    assert "1 wiersz jest błędny" in refused.text
     good = await send(clerk, address, f"{address}/preview", rows=rows)
     assert good.status == 200
     assert "Zaksięguj 80 pozycji" in good.text

@@ -52,11 +52,13 @@ $(VENV)/development: requirements-dev.lock pyproject.toml | $(VENV)/bin/python
 	@$(PIP) --no-deps --no-build-isolation --editable .
 	@touch $@ $(VENV)/runtime
 
-# What the browser and paper tests use of the system: installed on Debian as root, otherwise left to the tests to miss.
+# What the tests of browser, paper and foreign databases use of the system: installed on Debian as root, otherwise left to
+# the tests to miss. mariadb-server-core is the server without a service: nothing starts until a test starts it.
 apt:
-	@if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && ! { command -v chromium && command -v pdftoppm && command -v runuser; } >/dev/null; then \
+	@if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && \
+	  ! { command -v chromium && command -v pdftoppm && command -v runuser && command -v mariadbd; } >/dev/null; then \
 	  apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends \
-	    chromium poppler-utils fonts-dejavu-core util-linux >/dev/null; fi
+	    chromium poppler-utils fonts-dejavu-core util-linux mariadb-server-core >/dev/null; fi
 
 LOCK = $(BIN)/uv pip compile -q --universal --generate-hashes --python-version 3.11 --no-emit-index-url --no-annotate \
   --no-header --group build pyproject.toml

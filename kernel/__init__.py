@@ -8,7 +8,7 @@ from kernel.auth.watch import tell_superadmins
 from kernel.dates import Clock, PolishDate, parse_date
 from kernel.db.connection import Connection, Row
 from kernel.db.pool import Stamp
-from kernel.fields import Line, Nip, one_line, parse_nip
+from kernel.fields import Line, Nip, defused, is_formula, one_line, parse_nip, undefused
 from kernel.i18n import Text, _, long_date, ngettext, short_date
 from kernel.jobs import enqueue
 from kernel.mail import send_mail
@@ -17,14 +17,19 @@ from kernel.people.model import Customer
 from kernel.people.store import find_customer
 from kernel.plugin.actor import Actor, Grant
 from kernel.plugin.contracts import (
+    ArchiveRule,
     Argument,
     Batch,
     Card,
     Check,
     Command,
+    CustomerBadge,
     Demo,
     DemoLogin,
     DemoPlan,
+    Export,
+    ExportColumn,
+    ExportFilter,
     Extension,
     Finding,
     Job,
@@ -47,7 +52,7 @@ from kernel.plugin.contracts import (
 from kernel.plugin.hooks import hookimpl
 from kernel.plugin.permissions import EVERYBODY, PUBLIC, STAFF, Permission, Role
 from kernel.settings import organisation, settings_of
-from kernel.site import Site
+from kernel.site import Site, as_owner
 from kernel.web.contributions import slot
 from kernel.web.proof import confirmed
 from kernel.web.request import ACTOR, CONN, FORM, SITE, Created, Download, Pdf, Refused, Upload, not_found
@@ -63,6 +68,7 @@ __all__ = [
     "SITE",
     "STAFF",
     "Actor",
+    "ArchiveRule",
     "Argument",
     "Badge",
     "Batch",
@@ -74,10 +80,14 @@ __all__ = [
     "Connection",
     "Created",
     "Customer",
+    "CustomerBadge",
     "Demo",
     "DemoLogin",
     "DemoPlan",
     "Download",
+    "Export",
+    "ExportColumn",
+    "ExportFilter",
     "Extension",
     "Fact",
     "Filter",
@@ -118,14 +128,17 @@ __all__ = [
     "Upload",
     "Verb",
     "_",
+    "as_owner",
     "audit",
     "audit_many",
     "confirmed",
+    "defused",
     "documents",
     "enqueue",
     "find_customer",
     "forbidden",
     "hookimpl",
+    "is_formula",
     "listed",
     "long_date",
     "ngettext",
@@ -143,5 +156,6 @@ __all__ = [
     "short_date",
     "slot",
     "tell_superadmins",
+    "undefused",
     "url",
 ]

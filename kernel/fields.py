@@ -34,6 +34,26 @@ def parse_nip(value: str) -> str:
     return digits
 
 
+# What spreadsheets begin a formula with, or let stand before one; their full-width forms too.
+_FORMULA: Final = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
+_QUOTED: Final = ("'", *_FORMULA)
+
+
+def is_formula(text: str) -> bool:
+    """Whether a spreadsheet could run a text as a formula when a file with it is opened (OWASP, «CSV injection»)."""
+    return text.startswith(_FORMULA) or text.lstrip().startswith(_FORMULA)
+
+
+def defused(text: str) -> str:
+    """A text for a cell of a file: what could be run, or begins with an apostrophe itself, gets one before it."""
+    return f"'{text}" if text.startswith(_QUOTED) or text.lstrip().startswith(_FORMULA) else text
+
+
+def undefused(text: str) -> str:
+    """``defused`` undone."""
+    return text.removeprefix("'")
+
+
 Line = Annotated[str, StringConstraints(strip_whitespace=True, max_length=200), AfterValidator(one_line)]
 """A name, a street, a title: one line of at most 200 characters, without outer spaces."""
 

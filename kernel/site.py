@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 
 from kernel.config import SessionConfig
 from kernel.dates import Clock
-from kernel.db.pool import Database
+from kernel.db import migrate
+from kernel.db.connection import Connection
+from kernel.db.pool import Database, DatabaseUnavailable, Stamp, know_json
 
 if TYPE_CHECKING:
     from kernel.plugin.registry import Registry
@@ -40,6 +43,24 @@ class Site:
     def service(self, port: type[_T]) -> _T:
         """The implementation of a port. Raises LookupError when no enabled plugin provides it."""
         return cast(_T, self.registry.service(port))
+
+
+@asynccontextmanager
+async def as_owner(site: Site, stamp: Stamp) -> AsyncGenerator[Connection]:
+    """One transaction of the role that owns the tables: for an operator's command, never for a request.
+
+    Rolled back by any exception. Raises DatabaseUnavailable or MigrationError with one line.
+    """
+    if not site.owner_dsn:
+        raise DatabaseUnavailable("This needs database.owner_dsn: the login that migrates.")
+    connection = await migrate.connect(site.owner_dsn)
+    try:
+        await know_json(connection)
+        await connection.execute(stamp.statements())
+        yield cast(Connection, connection)
+        await connection.execute("set local synchronous_commit = on; commit")
+    finally:
+        await connection.close()  # what was not committed is undone
 
 
 def site_of_host(sites: Mapping[str, Site], host: str) -> Site | None:

@@ -58,12 +58,12 @@ def _safe(text: str) -> str:
 
 # Locks are let go when the commit is written, the answer waits until it is on disk: the message is a transaction of its
 # own, its flush covers everything before it in the log. The empty select fails where a statement has failed before.
-_COMMIT: Final = "select; commit; select pg_logical_emit_message(true, 'ebok', '')"
+COMMIT: Final = "select; commit; select pg_logical_emit_message(true, 'ebok', '')"
 
 
 async def _commit(connection: asyncpg.Connection) -> None:
     try:
-        await connection.execute(_COMMIT)
+        await connection.execute(COMMIT)
     except asyncpg.InFailedSQLTransactionError as error:
         await _roll_back(connection)
         raise RuntimeError(
@@ -152,7 +152,7 @@ class Database:
 
     async def _init(self, connection: asyncpg.Connection) -> None:
         connection.add_query_logger(self._count)
-        await connection.set_type_codec("jsonb", encoder=_to_json, decoder=_from_json, schema="pg_catalog")
+        await know_json(connection)
 
     def _count(self, record: object) -> None:
         self.statements += 1
@@ -232,6 +232,11 @@ class ClosedDatabase(Database):
 
     async def open(self) -> asyncpg.Pool:
         raise DatabaseUnavailable(self.reason)
+
+
+async def know_json(connection: asyncpg.Connection) -> None:
+    """Let a connection read and write ``jsonb`` as plain values."""
+    await connection.set_type_codec("jsonb", encoder=_to_json, decoder=_from_json, schema="pg_catalog")
 
 
 def _to_json(value: object) -> str:

@@ -24,7 +24,7 @@ from kernel.pages import (
     users,
     view,
 )
-from kernel.plugin.contracts import Check, Command, Job, Nav, Plugin, Route, Verb
+from kernel.plugin.contracts import ArchiveRule, Check, Command, Job, Nav, Plugin, Route, Verb
 from kernel.plugin.hooks import hookimpl
 from kernel.plugin.permissions import Permission
 from kernel.settings import OrganisationSettings
@@ -51,6 +51,23 @@ _PAGES: Final = (
     openapi,
 )
 _WORK: Final = (auth, commands, idempotency, jobs, mail)
+
+
+_OF_THE_INSTALLATION: Final = (
+    "migration",
+    "session",
+    "known_device",
+    "throttle",
+    "reset_link",
+    "idempotency_key",
+    "job_schedule",
+    "mail_log",
+    "pgqueuer",
+    "pgqueuer_log",
+    "pgqueuer_schedules",
+    "pgqueuer_statistics",
+)
+"""Tables without a part in an organisation's archive."""
 
 
 def _declared(what: str) -> Iterator[Any]:
@@ -85,6 +102,18 @@ def register_audit_verbs() -> Iterable[Verb]:
 @hookimpl
 def register_checks() -> Iterable[Check]:
     return _declared("checks")
+
+
+@hookimpl
+def register_archive_rules() -> Iterable[ArchiveRule]:
+    """Sessions, queues and limits belong to the installation; passwords go along on demand only."""
+    yield ArchiveRule("kernel.users", seeded=True, secret_columns=("password_hash", "totp_secret", "totp_last_step"))
+    yield ArchiveRule("kernel.api_token", secret=True)
+    yield ArchiveRule("kernel.recovery_code", secret=True)
+    yield ArchiveRule("kernel.audit_log", seeded=True)
+    yield ArchiveRule("kernel.setting", seeded=True)
+    for table in _OF_THE_INSTALLATION:
+        yield ArchiveRule(f"kernel.{table}", left_out=True)
 
 
 @hookimpl

@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequenc
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Literal, LiteralString
 
 from pydantic import BaseModel
 
@@ -176,6 +176,73 @@ class Source:
     stream: Callable[[Any, str], AsyncIterator[Sequence[RawRow]]]
 
 
+@dataclass(frozen=True, slots=True)
+class ExportColumn:
+    """A column of an export; ``name`` is a column of the select, and what programs call it.
+
+    ``kind`` money holds grosze, ``number`` a whole number or a decimal. ``words`` are what people read in place of a
+    code (``charge`` → «Charge»); programs get the code.
+    """
+
+    name: str
+    label: Text
+    kind: Literal["text", "money", "number", "date", "moment", "yes_no"] = "text"
+    words: Mapping[str, Text] = field(default_factory=dict[str, Text])
+
+
+@dataclass(frozen=True, slots=True)
+class ExportFilter:
+    """What narrows an export. The filters, in order, are the select's ``$1 …``: text or a day, null where nothing was
+    chosen.
+
+    ``options`` make it a choice, of which ``default`` is the first one offered. ``kind`` day is the day *as of* which
+    the export is made: today when nobody names another.
+    """
+
+    name: str
+    label: Text
+    kind: Literal["text", "date", "day"] = "text"
+    options: tuple[tuple[str, Text], ...] = ()
+    default: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Export:
+    """Data that the office may take out whole, as a table for spreadsheets and programs.
+
+    ``select`` is one statement in a fixed order, read through a cursor: however much there is, it is never held at
+    once. ``permission`` is what its readers need. Programs and the command line call it by the last part of its name:
+    ``payments.open_items`` is ``ebok export open-items``.
+    """
+
+    name: str
+    label: Text
+    hint: Text
+    select: LiteralString
+    columns: tuple[ExportColumn, ...]
+    permission: str
+    filters: tuple[ExportFilter, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ArchiveRule:
+    """How the complete export of an organisation treats one table of the plugin (``payments.book``).
+
+    A table that no rule names goes along whole, and must be empty where an archive is taken in. ``left_out``: it
+    belongs to the installation and not to the organisation, such as sessions. ``seeded``: a new organisation has rows
+    in it from its migrations, which those of the archive replace. ``secret``: it goes along only on demand;
+    ``secret_columns`` likewise, and are empty without. ``sums`` are whole-number columns whose totals the archive
+    states, and which are compared when it is taken in.
+    """
+
+    table: str
+    left_out: bool = False
+    seeded: bool = False
+    secret: bool = False
+    secret_columns: tuple[str, ...] = ()
+    sums: tuple[str, ...] = ()
+
+
 class SourceError(Exception):
     """A source cannot be read: missing driver, file, table, or refused login. The message is for people."""
 
@@ -315,13 +382,27 @@ class QueueItem:
 
 @dataclass(frozen=True, slots=True)
 class SearchHit:
-    """Something found by the console's search box."""
+    """Something found by the console's search box, the weightiest first.
+
+    Weights: 40 is what was typed letter for letter (a number), 30 the same words, 20 words that begin so, 10 what may
+    be meant. ``customer`` is whose it is, an id in ``kernel.customer``: the customer's badges stand beside it.
+    """
 
     kind: Text
     title: str
     detail: str
     url: str
     weight: float = 0.0
+    customer: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CustomerBadge:
+    """How a customer stands with a plugin: a few words, and a tone (``due``, ``credit``, ``notice`` or none)."""
+
+    customer: int
+    label: Text
+    tone: str = ""
 
 
 @dataclass(frozen=True, slots=True)

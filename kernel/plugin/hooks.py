@@ -17,10 +17,13 @@ from aiohttp import web
 
 from kernel.db.connection import Connection
 from kernel.plugin.contracts import (
+    ArchiveRule,
     Card,
     Check,
     Command,
+    CustomerBadge,
     Demo,
+    Export,
     Extension,
     Job,
     Nav,
@@ -92,6 +95,18 @@ def register_sources() -> Iterable[Source]:
 
 
 @hookspec
+def register_exports() -> Iterable[Export]:
+    """Data that the office may take out as CSV, XLSX or JSON."""
+    raise NotImplementedError
+
+
+@hookspec
+def register_archive_rules() -> Iterable[ArchiveRule]:
+    """Tables of the plugin that the complete export of an organisation leaves out, hides, adds up or replaces."""
+    raise NotImplementedError
+
+
+@hookspec
 def register_jobs() -> Iterable[Job]:
     """Kinds of durable work that the worker does, on demand or on schedule."""
     raise NotImplementedError
@@ -157,6 +172,12 @@ async def page_slot(request: web.Request, name: str) -> Sequence[Card]:
 @hookspec
 async def search(request: web.Request, text: str) -> Sequence[SearchHit]:
     """What the console's search box finds for ``text``; at most some tens of hits."""
+    raise NotImplementedError
+
+
+@hookspec
+async def customer_badges(request: web.Request, customers: Sequence[int]) -> Sequence[CustomerBadge]:
+    """How customers stand, in a few words beside their names: for all of ``customers`` (some tens) at once."""
     raise NotImplementedError
 
 

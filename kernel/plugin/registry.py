@@ -9,9 +9,11 @@ from typing import Any, TypeVar
 
 from kernel.plugin.actor import permissions_of
 from kernel.plugin.contracts import (
+    ArchiveRule,
     Check,
     Command,
     Demo,
+    Export,
     Extension,
     Job,
     Loaded,
@@ -43,6 +45,8 @@ class Registry:
     extensions: Mapping[str, Mapping[str, Any]]
     records: Mapping[str, Record]
     sources: Mapping[str, Source]
+    exports: Mapping[str, Export]
+    archive_rules: Mapping[str, ArchiveRule]
     jobs: Mapping[str, Job]
     verbs: Mapping[str, Verb]
     checks: Mapping[str, Check]
@@ -86,6 +90,8 @@ def build(plugins: Sequence[Loaded], *, trace: bool = False) -> Registry:
         extensions=_by_point(plugins),
         records=_plain(_named(plugins, "register_records", Record, _name)),
         sources=_plain(_named(plugins, "register_sources", Source, _name, prefixed=False)),
+        exports=_plain(_named(plugins, "register_exports", Export, _name)),
+        archive_rules=_plain(_named(plugins, "register_archive_rules", ArchiveRule, lambda rule: rule.table)),
         jobs=_plain(_named(plugins, "register_jobs", Job, lambda job: job.kind)),
         verbs=_plain(_named(plugins, "register_audit_verbs", Verb, _name)),
         checks=_plain(_named(plugins, "register_checks", Check, _name)),
@@ -176,6 +182,9 @@ def _check_references(registry: Registry) -> None:
             )
         if route.template and not route.template.startswith(f"{owner}/"):
             raise PluginError(f"Plugin {owner!r}: the template {route.template!r} must lie in {owner}/.")
+    for export in registry.exports.values():
+        if export.permission not in registry.permissions:
+            raise PluginError(f"The export {export.name!r} names an unknown permission {export.permission!r}.")
     for nav in registry.navigation:
         if nav.route not in registry.routes:
             raise PluginError(f"The navigation names an unknown route {nav.route!r}.")

@@ -26,6 +26,7 @@ from markupsafe import Markup
 from pydantic import BaseModel, Field
 
 from kernel.db.connection import Connection, Row
+from kernel.fields import defused
 from kernel.i18n import Text, _, short_date
 from kernel.money import Money
 from kernel.web.forms import shown_value
@@ -46,7 +47,6 @@ _PLACES: Final[tuple[LiteralString, ...]] = (
     "$17", "$18", "$19", "$20", "$21", "$22", "$23", "$24", "$25", "$26", "$27", "$28", "$29", "$30", "$31", "$32",
 )  # fmt: skip
 _USED_PLACE: Final = re.compile(r"\$(\d+)")
-_FORMULA: Final = ("=", "+", "-", "@", "\t", "\r", "\n")
 
 
 @dataclass(frozen=True, slots=True)
@@ -518,12 +518,7 @@ def _csv_value(column: Column, value: object) -> str:
         case _ if str(value) in column.badges:
             return str(column.badges[str(value)].label)
         case _:
-            return _harmless(str(value))
-
-
-def _harmless(text: str) -> str:
-    """A text that a spreadsheet would run as a formula gets an apostrophe before it (OWASP, «CSV injection»)."""
-    return f"'{text}" if text.startswith(_FORMULA) else text
+            return defused(str(value))
 
 
 def _csv(rows: Iterable[Sequence[str]]) -> str:

@@ -28,6 +28,8 @@ COLLECTED = {
     "register_extensions": "extensions",
     "register_records": "records",
     "register_sources": "sources",
+    "register_exports": "exports",
+    "register_archive_rules": "archive_rules",
     "register_jobs": "jobs",
     "register_audit_verbs": "verbs",
     "register_checks": "checks",

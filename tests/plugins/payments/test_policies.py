@@ -345,6 +345,23 @@ async def test_who_entered_it_does_not_approve_it_where_two_people_are_wanted(si
         assert len(await store.approve(conn, [one, other], TODAY)) == 2
 
 
+async def test_the_only_pin_makes_room_for_a_correction(site: Site) -> None:
+    async with acting(site) as conn:
+        book = await Book.opened(conn)
+        (charge,) = await book.post(book.charge(10000, MARCH))
+        (payment,) = await book.post(book.payment(10000, MARCH))
+        await store.pin(conn, book.key(payment), charge, Money(10000), "")
+        (correction,) = await book.post(book.payment(4000, MARCH, kind="correction", corrects=charge))
+        assert await book.allocations() == [
+            Allocation(payment, charge, 6000, "manual"),
+            Allocation(correction, charge, 4000, "correction"),
+        ]
+        assert (await book.open(charge), await book.credit()) == (0, 4000)
+        await book.post(book.payment(6000, MARCH, kind="correction", corrects=charge))
+        assert (await book.open(charge), await book.credit()) == (0, 10000)
+        assert difference(await book.whole()) == ""
+
+
 # --- the database against the reference -----------------------------------------------------------------------------
 
 RULES = {
@@ -408,7 +425,10 @@ class Undone(Exception):
 STEPS = st.lists(
     st.tuples(
         st.sampled_from(
-            ["charge", "charge", "payment", "payment", "wish", "interest", "lower", "reverse", "void", "pin", "release"]
+            [
+                *("charge", "charge", "payment", "payment", "many", "many"),
+                *("wish", "interest", "lower", "reverse", "void", "pin", "release"),
+            ]
         ),
         st.integers(1, 30),
         st.integers(-1500, 40),
@@ -451,6 +471,10 @@ async def _step(book: Book, kind: str, amount: int, days: int, pick: int) -> Non
             await book.post(book.charge(amount, day))
         case "payment":
             await book.post(book.payment(amount, day))
+        case "many":
+            later = [day + timedelta(days=(pick + place) % 3) for place in range(2 + pick % 4)]
+            make = (book.charge, book.payment)
+            await book.post(*(make[(pick >> place) % 2](amount + place, day) for place, day in enumerate(later)))
         case "wish" if charges:
             wishes = tuple({charges[pick % len(charges)].id, charges[amount % len(charges)].id})
             await book.post(book.payment(amount, day, designations=wishes))
@@ -462,10 +486,11 @@ async def _step(book: Book, kind: str, amount: int, days: int, pick: int) -> Non
             if left:
                 await book.post(book.payment(min(amount, left), day, kind="correction", corrects=original.id))
         case "reverse" if live:
-            await book.reverse(_free_of_referrers(live)[pick % len(_free_of_referrers(live))].id)
-        case "void" if live:
-            target = _free_of_referrers(live)[pick % len(_free_of_referrers(live))]
-            await book.void(target.id)
+            free = _free_of_referrers(live, live)
+            await book.reverse(free[pick % len(free)].id)
+        case "void":
+            if free := _free_of_referrers(live, entries):  # one that was reversed still refers
+                await book.void(free[pick % len(free)].id)
         case "pin" if charges and paying:
             credit, charge = paying[pick % len(paying)], charges[amount % len(charges)]
             held = (await book.whole()).allocations
@@ -488,8 +513,8 @@ async def _step(book: Book, kind: str, amount: int, days: int, pick: int) -> Non
             pass
 
 
-def _free_of_referrers(live: list[Posting]) -> list[Posting]:
-    referred = {entry.bears_on for entry in live} | {entry.corrects for entry in live}
+def _free_of_referrers(live: list[Posting], referring: list[Posting]) -> list[Posting]:
+    referred = {entry.bears_on for entry in referring} | {entry.corrects for entry in referring}
     return [entry for entry in live if entry.id not in referred]
 
 

@@ -243,23 +243,28 @@ def _borne(one: Mapping[str, Any], tables: Mapping[str, RateTable], as_of: date,
 # --- everybody ------------------------------------------------------------------------------------------------------
 
 ARREARS_SQL: Final[LiteralString] = """
-select account_id, coalesce(sum(open) filter (where not barred), 0)::bigint as arrears,
-       coalesce(sum(open) filter (where not barred and late <= 30), 0)::bigint as to_30,
-       coalesce(sum(open) filter (where not barred and late between 31 and 60), 0)::bigint as to_60,
-       coalesce(sum(open) filter (where not barred and late between 61 and 90), 0)::bigint as to_90,
-       coalesce(sum(open) filter (where not barred and late between 91 and 180), 0)::bigint as to_180,
-       coalesce(sum(open) filter (where not barred and late > 180), 0)::bigint as over_180,
-       coalesce(sum(open) filter (where barred), 0)::bigint as barred
+select account_id, total - barred as arrears, to_30, to_60, to_90, to_180, over_180 - barred as over_180, barred
 from (
-    select e.account_id, e.open_amount as open, $1::date - e.effective_due_on as late,
-           case when e.time_barred_on <= $1::date then (
-               select c.consumer from payments.account a join kernel.customer c on c.id = a.customer
-               where a.id = e.account_id) else false end as barred
-    from payments.entry e
-    where e.side = 'charge' and e.open_amount > 0 and e.effective_due_on < $1::date
-      and ($2::bigint is null or (select a.book from payments.account a where a.id = e.account_id) = $2)
+    select o.*, case when old > 0 and (  -- whatever may be time-barred is older than a year
+               select c.consumer from payments.account a join kernel.customer c on c.id = a.customer where a.id = o.account_id
+           ) then old else 0 end as barred
+    from (
+        select e.account_id, sum(e.open_amount)::bigint as total,
+               coalesce(sum(e.open_amount) filter (where e.effective_due_on >= $1::date - 30), 0)::bigint as to_30,
+               coalesce(sum(e.open_amount) filter (where e.effective_due_on between $1::date - 60 and $1::date - 31), 0
+                   )::bigint as to_60,
+               coalesce(sum(e.open_amount) filter (where e.effective_due_on between $1::date - 90 and $1::date - 61), 0
+                   )::bigint as to_90,
+               coalesce(sum(e.open_amount) filter (where e.effective_due_on between $1::date - 180 and $1::date - 91), 0
+                   )::bigint as to_180,
+               coalesce(sum(e.open_amount) filter (where e.effective_due_on < $1::date - 180), 0)::bigint as over_180,
+               coalesce(sum(e.open_amount) filter (where e.time_barred_on <= $1::date), 0)::bigint as old
+        from payments.entry e
+        where e.side = 'charge' and e.open_amount > 0 and e.effective_due_on < $1::date
+          and ($2::bigint is null or (select a.book from payments.account a where a.id = e.account_id) = $2)
+        group by e.account_id
+    ) o
 ) owed
-group by account_id
 order by account_id
 """
 

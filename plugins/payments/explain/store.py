@@ -246,7 +246,8 @@ ARREARS_SQL: Final[LiteralString] = """
 select account_id, total - barred as arrears, to_30, to_60, to_90, to_180, over_180 - barred as over_180, barred
 from (
     select o.*, case when old > 0 and (  -- whatever may be time-barred is older than a year
-               select c.consumer from payments.account a join kernel.customer c on c.id = a.customer where a.id = o.account_id
+               select c.consumer from payments.account a join kernel.customer c on c.id = a.customer
+               where a.id = o.account_id
            ) then old else 0 end as barred
     from (
         select e.account_id, sum(e.open_amount)::bigint as total,

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Annotated, Final
 
 from aiohttp import web
@@ -12,9 +13,9 @@ from kernel.audit import history_of_customer, sentence
 from kernel.i18n import _, ngettext
 from kernel.jobs import failed_count
 from kernel.people.store import customer as find_customer
-from kernel.plugin.contracts import Nav, QueueItem, Route, SearchHit
+from kernel.plugin.contracts import CustomerBadge, Nav, QueueItem, Route, SearchHit
 from kernel.plugin.permissions import STAFF, Permission
-from kernel.web.contributions import Gathered, dashboard_cards, found, queue, slot, tabs
+from kernel.web.contributions import Gathered, badges, dashboard_cards, found, queue, slot, tabs
 from kernel.web.request import ACTOR, CONN, not_found
 from kernel.web.routing import redirect, url
 
@@ -23,14 +24,27 @@ CUSTOMER_RIGHT: Final = "kernel.customer"
 CUSTOMER_ACTIONS: Final = "kernel.customer.actions"
 """The slot for actions of plugins on the page of one customer."""
 HISTORY: Final = 8
+SUGGESTED: Final = 8
+"""Hits under the search box."""
+STEP: Final = 10
+"""Weights of hits of one kind of likeness differ by less."""
 STATUSES: Final = {"active": _("active"), "closed": _("closed"), "deceased": _("deceased")}
 KINDS: Final = {"person": _("person"), "company": _("company")}
 
 
 class SearchQuery(BaseModel):
-    """What is looked for."""
+    """What is looked for; ``go``: what alone fits is opened at once."""
 
     q: Annotated[str, StringConstraints(strip_whitespace=True, max_length=200)] = ""
+    go: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A hit with the badges of the customer that it belongs to."""
+
+    hit: SearchHit
+    badges: Sequence[CustomerBadge]
 
 
 def permissions() -> Iterable[Permission]:
@@ -56,6 +70,15 @@ def routes() -> Iterable[Route]:
         "kernel.search",
         query=SearchQuery,
         template="kernel/pages/search.html",
+    )
+    yield Route(
+        "GET",
+        "/admin/search/hits",
+        suggest,
+        RIGHT,
+        "kernel.search_hits",
+        query=SearchQuery,
+        template="kernel/pages/search_hits.html",
     )
     yield Route(
         "GET",
@@ -89,12 +112,35 @@ async def _failed_jobs(request: web.Request) -> list[QueueItem]:
 
 
 async def search(request: web.Request, query: SearchQuery) -> object:
-    """Everything found, the weightiest first, by kind."""
-    gathered: Gathered[SearchHit] = await found(request, query.q) if query.q else Gathered((), ())
-    groups: dict[str, list[SearchHit]] = {}
-    for hit in gathered:
-        groups.setdefault(str(hit.kind), []).append(hit)
+    """Everything found, the weightiest first, by kind; what alone fits is opened at once."""
+    gathered = await _gathered(request, query.q)
+    hits = gathered.items
+    if query.go and hits and (len(hits) == 1 or int(hits[0].weight) // STEP > int(hits[1].weight) // STEP):
+        return web.Response(status=303, headers={"Location": hits[0].url})
+    groups: dict[str, list[Found]] = {}
+    for one in await _with_badges(request, hits):
+        groups.setdefault(str(one.hit.kind), []).append(one)
     return {"q": query.q, "groups": groups, "unavailable": gathered.unavailable}
+
+
+async def suggest(request: web.Request, query: SearchQuery) -> object:
+    """The first hits, for a list under the search box while somebody is typing."""
+    gathered = await _gathered(request, query.q)
+    return {
+        "q": query.q,
+        "found": await _with_badges(request, gathered.items[:SUGGESTED]),
+        "more": len(gathered.items) > SUGGESTED,
+    }
+
+
+async def _gathered(request: web.Request, text: str) -> Gathered[SearchHit]:
+    return await found(request, text) if text else Gathered((), ())
+
+
+async def _with_badges(request: web.Request, hits: Sequence[SearchHit]) -> list[Found]:
+    whose = list(dict.fromkeys(hit.customer for hit in hits if hit.customer is not None))
+    told: Mapping[int, Sequence[CustomerBadge]] = await badges(request, whose)
+    return [Found(hit, told.get(hit.customer, ()) if hit.customer is not None else ()) for hit in hits]
 
 
 async def show_customer(request: web.Request) -> object:

@@ -384,8 +384,8 @@ class QueueItem:
 class SearchHit:
     """Something found by the console's search box, the weightiest first.
 
-    Weights: 40 is what was typed letter for letter (a number), 30 the same words, 20 words that begin so, 10 what may
-    be meant. ``customer`` is whose it is, an id in ``kernel.customer``: the customer's badges stand beside it.
+    Weights: from 40 what was typed letter for letter (a number), from 30 the same words, from 20 words that begin so,
+    below 20 what may be meant. ``customer`` is whose it is, an id in ``kernel.customer``: the customer's badges stand beside it.
     """
 
     kind: Text

@@ -33,6 +33,58 @@ if (shortcuts) {
   document.querySelector("[data-search-key]")?.remove();
 }
 
+// Hits under the search box while somebody is typing: arrows choose, Enter opens the first or the chosen one.
+const hits = document.querySelector("#search-hits");
+if (search && hits) {
+  let shownFor = "", waiting = 0, asking = null, chosen = -1;
+  const options = () => [...hits.querySelectorAll("[role=option]:not([aria-disabled])")];
+  const fold = () => {
+    hits.hidden = true;
+    shownFor = "";
+    choose(-1);
+    search.setAttribute("aria-expanded", "false");
+  };
+  const choose = (place) => {
+    options().forEach((option, number) => option.setAttribute("aria-selected", String(number === place)));
+    chosen = place;
+    const option = options()[place];
+    if (option) { search.setAttribute("aria-activedescendant", option.id); option.scrollIntoView({ block: "nearest" }); }
+    else search.removeAttribute("aria-activedescendant");
+  };
+  const ask = async () => {
+    const text = search.value.trim();
+    asking?.abort();
+    if (text.length < 2) { fold(); return; }
+    asking = new AbortController();
+    try {
+      const answer = await fetch(`${search.dataset.search}?q=${encodeURIComponent(text)}`, { signal: asking.signal });
+      if (!answer.ok || answer.redirected || document.activeElement !== search) { fold(); return; }
+      hits.innerHTML = await answer.text();
+      hits.hidden = false;
+      shownFor = text;
+      choose(-1);
+      search.setAttribute("aria-expanded", "true");
+    } catch (error) { if (error.name !== "AbortError") fold(); }
+  };
+  search.setAttribute("role", "combobox");
+  search.setAttribute("aria-autocomplete", "list");
+  search.setAttribute("aria-controls", hits.id);
+  search.setAttribute("aria-expanded", "false");
+  search.addEventListener("input", () => { clearTimeout(waiting); waiting = setTimeout(ask, 120); });
+  search.addEventListener("keydown", (event) => {
+    const many = options().length;
+    if (event.key === "Escape" && !hits.hidden) { event.preventDefault(); fold(); }
+    else if (hits.hidden || !many) return;
+    else if (event.key === "ArrowDown") { event.preventDefault(); choose((chosen + 1) % many); }
+    else if (event.key === "ArrowUp") { event.preventDefault(); choose((chosen + many - 1) % many); }
+    else if (event.key === "Enter" && shownFor === search.value.trim()) {
+      event.preventDefault();
+      location.assign(options()[Math.max(chosen, 0)].querySelector("a").href);
+    }
+  });
+  search.form.addEventListener("focusout", (event) => { if (!search.form.contains(event.relatedTarget)) fold(); });
+}
+
 // On a narrow screen the menu starts folded.
 const menu = document.querySelector("details.menu");
 if (menu && matchMedia("(max-width: 60rem)").matches) menu.open = false;

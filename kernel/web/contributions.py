@@ -5,14 +5,14 @@ They are gathered by a page's handler, while the connection is there, and render
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Generic, TypeVar
 
 from aiohttp import web
 from markupsafe import Markup
 
-from kernel.plugin.contracts import Card, QueueItem, SearchHit, Tab
+from kernel.plugin.contracts import Card, CustomerBadge, QueueItem, SearchHit, Tab
 from kernel.web.request import SITE
 from kernel.web.templating import render_card, unavailable
 
@@ -82,6 +82,14 @@ async def found(request: web.Request, text: str) -> Gathered[SearchHit]:
     gathered = await _plain(request, "search", text=text)
     hits = sorted(gathered.items, key=lambda hit: -hit.weight)
     return Gathered(tuple(hits), gathered.unavailable)
+
+
+async def badges(request: web.Request, customers: Sequence[int]) -> Mapping[int, Sequence[CustomerBadge]]:
+    """How each of ``customers`` stands, in the order of plugins; one of whom nobody says anything is not in it."""
+    told: dict[int, list[CustomerBadge]] = {}
+    for badge in await _plain(request, "customer_badges", customers=customers) if customers else ():
+        told.setdefault(badge.customer, []).append(badge)
+    return told
 
 
 async def _parts(request: web.Request, hook: str, *, framed: bool = True, **arguments: Any) -> list[Part[Any]]:

@@ -19,9 +19,8 @@ from kernel import (
     Verb,
     _,
     hookimpl,
-    url,
 )
-from plugins.customers import demo, pages, store
+from plugins.customers import demo, finding, pages, store
 from plugins.customers.model import CustomerRow
 
 plugin = Plugin(api=1)
@@ -88,15 +87,4 @@ async def page_slot(request: Request, name: str) -> Sequence[Card]:
 
 @hookimpl
 async def search(request: Request, text: str) -> Sequence[SearchHit]:
-    if not request[ACTOR].may("customers.view"):
-        return ()
-    return [
-        SearchHit(
-            _("Customer"),
-            f"{row['name']} ({row['customer_no']})",
-            pages.address(row),
-            url(request, "kernel.customer", customer=row["id"]),
-            2.0 if row["exact"] else 1.0,
-        )
-        for row in await store.search(request[CONN], text.strip())
-    ]
+    return await finding.search(request, text)

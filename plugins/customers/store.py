@@ -160,38 +160,6 @@ def _point_values(form: ServicePointForm) -> tuple[object, ...]:
     return (form.code, form.kind, form.street, form.building, form.flat, form.postal_code, form.city, form.unit)
 
 
-# --- search ----------------------------------------------------------------------------------------------------------
-
-# Each part reads at most twenty entries of its index, however many customers live in a street.
-SEARCH_SQL: Final[LiteralString] = """
-with hit as (
-    (select id, 0 as rank from kernel.customer where customer_no = $1)
-    union all
-    (select id, 1 from kernel.customer
-     where customers.sorting(name, given_name, family_name) collate "C" like kernel.pl_sort($2) || '%'
-     order by customers.sorting(name, given_name, family_name) collate "C", id limit 20)
-    union all
-    (select id, 2 from kernel.customer where kernel.pl_sort(name) collate "C" like kernel.pl_sort($2) || '%'
-     order by kernel.pl_sort(name) collate "C" limit 20)
-    union all
-    (select id, 3 from kernel.customer where kernel.pl_sort(street) collate "C" like kernel.pl_sort($2) || '%'
-     order by kernel.pl_sort(street) collate "C" limit 20)
-), best as (
-    select id, min(rank) as rank from hit group by id
-)
-select id, customer_no, name, street, building, flat, city, status, rank = 0 as exact
-from best join kernel.customer using (id)
-order by rank, customers.sorting(name, given_name, family_name) collate "C", id
-limit 20
-"""
-
-
-async def search(conn: Connection, text: str) -> Sequence[Row]:
-    """Customers whose number is ``text``, or whose family name, name or street begins with it."""
-    literal = text.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
-    return await conn.fetch(SEARCH_SQL, text, literal)
-
-
 # --- import ----------------------------------------------------------------------------------------------------------
 
 CHANGE_IMPORTED_SQL: Final[LiteralString] = """

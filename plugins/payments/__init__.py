@@ -9,6 +9,7 @@ from kernel import (
     Check,
     Command,
     Connection,
+    CustomerBadge,
     Demo,
     Job,
     Nav,
@@ -20,6 +21,7 @@ from kernel import (
     Request,
     Role,
     Route,
+    SearchHit,
     Service,
     Tab,
     Verb,
@@ -38,6 +40,7 @@ from plugins.payments import (
     interest,
     jobs,
     ledger,
+    overview,
     pages,
     records,
     store,
@@ -100,7 +103,7 @@ plugin = Plugin(
     points={"payments.allocation_policy": AllocationPolicy, "payments.interest_regime": InterestRegime},
 )
 
-PARTS = (books, charging, desk, explain, interest, suspense)
+PARTS = (books, charging, desk, explain, interest, overview, suspense)
 
 
 @hookimpl
@@ -189,6 +192,16 @@ async def queue_items(request: Request) -> Sequence[QueueItem]:
 @hookimpl
 async def dashboard_cards(request: Request) -> Sequence[Card]:
     return [await pages.dashboard(request)] if request[ACTOR].may("payments.view") else []
+
+
+@hookimpl
+async def search(request: Request, text: str) -> Sequence[SearchHit]:
+    return await overview.search(request, text)
+
+
+@hookimpl
+async def customer_badges(request: Request, customers: Sequence[int]) -> Sequence[CustomerBadge]:
+    return await overview.badges(request, customers)
 
 
 @hookimpl

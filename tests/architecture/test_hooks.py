@@ -3,6 +3,7 @@
 import inspect
 import re
 import types
+from datetime import date
 from pathlib import Path
 
 import pytest
@@ -66,11 +67,21 @@ def test_a_declaring_example_is_collected(name: str) -> None:
 async def test_a_running_example_runs(name: str, conn) -> None:
     caller = make_registry([describe("readings", as_plugin(EXAMPLES[name]))]).hooks
     if name.startswith("on_"):
-        await caller.emit(name, conn, customer=1)
+        event = {
+            "customer": 1,
+            "acknowledged": False,
+            "premises": 2,
+            "before": (3,),
+            "since": date(2026, 11, 1),
+            "carry": True,
+        }
+        await caller.emit(
+            name, conn, **{key: event[key] for key in inspect.signature(SPECS[name]).parameters if key != "conn"}
+        )
         return
     request = make_mocked_request("GET", "/")
     request[CONN] = conn
-    arguments = {"customer": 1, "name": "balances.actions", "text": "W-1"}
+    arguments = {"customer": 1, "customers": [1], "name": "balances.actions", "text": "W-1"}
     wanted = inspect.signature(SPECS[name]).parameters
     given = {key: value for key, value in arguments.items() if key in wanted}
     (contribution,) = [c for c in await caller.contribute(name, request=request, **given) if c.plugin == "readings"]

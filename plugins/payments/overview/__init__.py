@@ -1,0 +1,17 @@
+"""The ledger seen from above: what the search box finds in it, the badge of a customer, the first page."""
+
+from collections.abc import Sequence
+
+from kernel import Check, Command, Job, Nav, Permission, Route, Verb
+from plugins.payments.overview import finding
+
+ROUTES: Sequence[Route] = ()
+PERMISSIONS: Sequence[Permission] = ()
+NAVIGATION: Sequence[Nav] = ()
+VERBS: Sequence[Verb] = ()
+CHECKS: Sequence[Check] = ()
+COMMANDS: Sequence[Command] = ()
+JOBS: Sequence[Job] = ()
+
+search = finding.search
+badges = finding.badges

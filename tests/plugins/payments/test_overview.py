@@ -1,0 +1,82 @@
+"""The ledger in the search box, and how customers stand, beside their names."""
+
+from __future__ import annotations
+
+from datetime import date, timedelta
+
+import pytest
+
+from kernel import Connection
+from kernel.plugin.permissions import Role
+from kernel.testing import Office
+from plugins.payments.overview import store
+from plugins.payments.overview.finding import read
+from tests.plugins.payments.ledger import TODAY, Book, acting, set_rules
+
+pytestmark = pytest.mark.ebok(plugins=["customers", "payments"])
+
+
+@pytest.mark.parametrize(
+    ("text", "field", "value"),
+    [
+        ("1 234,56", "amount", 123456),
+        ("12,5 zł", "amount", 1250),
+        ("100 zł", "amount", 10000),
+        ("100", "amount", None),
+        ("fv/12/2026", "document", "FV/12/2026"),
+        ("Nowak", "document", ""),
+        ("PL 29 1010 1010 0123 4560 0004 7110", "digits", "29101010100123456000047110"),
+        ("12345", "digits", ""),
+        ("Czynsz", "title", "Czynsz"),
+        ("99", "title", ""),
+    ],
+)
+def test_what_a_text_may_be(text: str, field: str, value: object) -> None:
+    assert getattr(read(text), field) == value
+
+
+async def found(conn: Connection, text: str) -> list[tuple[str, int]]:
+    return [(row["what"], row["id"]) for row in await store.found(conn, read(text), lines=True)]
+
+
+async def test_documents_amounts_and_titles_are_found(office: Office) -> None:
+    async with acting(office.site) as conn:
+        book = await Book.opened(conn)
+        charge, paid = await book.post(
+            book.charge(51240, date(2026, 11, 10), document_no="FV/7/11/2026"),
+            book.payment(12345, date(2026, 11, 12), title="Za garaż nr 5"),
+        )
+        assert (await found(conn, "FV/7/11/2026"))[0] == ("entry", charge)
+        assert (await found(conn, "fv/7"))[0] == ("entry", charge)
+        assert (await found(conn, "123,45"))[0] == ("entry", paid)
+        assert (await found(conn, "512,40 zł"))[0] == ("entry", charge)
+        assert (await found(conn, "za garaz"))[0] == ("entry", paid)
+        assert (await found(conn, "4711"))[0] == ("account", book.account)
+        assert await found(conn, "nie ma nic takiego") == []
+        for odd in ("", "%", "'", "\\", "PL" + "9" * 38, "99999999999,99"):
+            await found(conn, odd)
+
+
+async def test_a_bank_account_of_an_account_is_found(office: Office) -> None:
+    await set_rules(office.site, virtual_prefix="10101010")
+    async with acting(office.site) as conn:
+        book = await Book.opened(conn)
+        number = await conn.fetchval("select virtual_account from payments.account where id = $1", book.account)
+        assert (await found(conn, f"PL {number[:2]} {number[2:14]} {number[14:]}"))[0] == ("account", book.account)
+
+
+async def test_everybody_has_a_badge_that_tells_how_they_stand(office: Office) -> None:
+    async with acting(office.site) as conn:
+        books = {number: await Book.opened(conn, number) for number in ("1", "2", "3", "4")}
+        late, soon = TODAY - timedelta(days=20), TODAY + timedelta(days=10)
+        await books["1"].post(books["1"].charge(5000, late), books["1"].charge(700, soon))
+        await books["2"].post(books["2"].charge(700, soon))
+        await books["3"].post(books["3"].payment(2000, late))
+        rows = await store.standing(conn, [book.customer for book in books.values()], TODAY)
+    stands = {row["customer"]: (row["arrears"], row["balance"]) for row in rows}
+    assert [stands[book.customer] for book in books.values()] == [(5000, 5700), (0, 700), (0, -2000), (0, 0)]
+    admin = await office.visitor(Role.ADMIN)
+    page = await admin.get("/admin/search?q=Stanis%C5%82aw")
+    assert page.text.count("badge due") == 1
+    for words in ("Zaległość 50,00", "Do zapłaty 7,00", "Nadpłata 20,00", "Rozliczone"):
+        assert words in page.text

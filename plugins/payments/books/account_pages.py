@@ -42,7 +42,8 @@ select a.id, a.account_no, a.customer, c.customer_no, c.name, a.book, b.name as 
            select sum(e.open_amount)::bigint from payments.entry e
            where e.account_id = a.id and e.side = 'charge' and e.open_amount > 0 and e.effective_due_on < $1
        ) end as arrears,
-       case when a.closed_on is not null then 'closed' when k.oldest_open_due < $1 then 'arrears'
+       case when a.deleted_at is not null then 'deleted' when a.closed_on is not null then 'closed'
+            when k.oldest_open_due < $1 then 'arrears'
             when k.balance > 0 then 'owing' when k.balance < 0 then 'overpaid' else 'settled' end as standing
 from payments.account a
 join payments.account_balance k on k.account_id = a.id
@@ -56,6 +57,7 @@ _STANDINGS: Final = {
     "overpaid": Badge(_("in credit"), "credit"),
     "settled": Badge(_("settled")),
     "closed": Badge(_("closed account")),
+    "deleted": Badge(_("deleted account")),
 }
 
 
@@ -99,7 +101,7 @@ class AccountsQuery(ListQuery):
 
     book: str = ""
     customer: str = ""
-    standing: Literal["", "arrears", "owing", "overpaid", "settled", "closed"] = ""
+    standing: Literal["", "arrears", "owing", "overpaid", "settled", "closed", "deleted"] = ""
 
 
 async def accounts(request: Request, query: AccountsQuery) -> Mapping[str, Any] | web.StreamResponse:

@@ -26,7 +26,7 @@ REFUSALS: Final[Mapping[str, Text]] = {
     "payee_change_own": _("Another superadministrator must confirm this change: whoever asked for it cannot."),
     "virtual_numbers_used_up": _("All account numbers under this prefix are given. Ask the bank for a shorter prefix."),
     "account_book_account_no_key": _("This book has an account with this number already"),
-    "account_customer_book_service_point_key": _(
+    "account_of_customer": _(
         "The customer has this account already: one for each book and service point"
     ),
     "account_of_closed_customer": _("This customer is closed. Reopen the customer first."),
@@ -36,6 +36,10 @@ REFUSALS: Final[Mapping[str, Text]] = {
     "account_has_balance": _("The account is not settled. Settle, transfer or refund its balance first."),
     "account_has_open": _("Something on this account is still open. Let a payment pay it, or reverse it, first."),
     "account_has_drafts": _("Entries of this account wait for approval. Approve or delete them first."),
+    "account_has_provisional": _(
+        "A payment to this account waits to be booked by the other system. Wait for it first."
+    ),
+    "account_deleted": _("This account is deleted. Open another one for the customer."),
 }
 """What the database refuses (constraint names), in words."""
 FIELDS: Final[Mapping[str, str]] = {
@@ -43,7 +47,7 @@ FIELDS: Final[Mapping[str, str]] = {
     "payee_unchanged": "account_no",
     "payee_account_wrong": "account_no",
     "account_book_account_no_key": "account_no",
-    "account_customer_book_service_point_key": "book",
+    "account_of_customer": "book",
     "account_of_closed_customer": "customer_no",
     "account_of_foreign_point": "point",
 }

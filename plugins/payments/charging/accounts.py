@@ -38,11 +38,11 @@ select n.number, c.id as customer, c.status = 'closed' as is_closed,
        (select coalesce(jsonb_agg(jsonb_build_object('id', a.id, 'no', a.account_no, 'customer', a.customer,
             'closed', a.closed_on is not null or k.status = 'closed', 'mirror', b.is_mirror) order by a.id), '[]')
         from payments.account a join payments.book b on b.id = a.book join kernel.customer k on k.id = a.customer
-        where a.account_no = n.number and ($2::bigint is null or a.book = $2)) as named,
+        where a.account_no = n.number and a.deleted_at is null and ($2::bigint is null or a.book = $2)) as named,
        (select coalesce(jsonb_agg(jsonb_build_object('id', a.id, 'no', a.account_no, 'customer', a.customer,
             'closed', a.closed_on is not null or c.status = 'closed', 'mirror', b.is_mirror) order by a.id), '[]')
         from payments.account a join payments.book b on b.id = a.book
-        where a.customer = c.id and ($2::bigint is null or a.book = $2)) as owned
+        where a.customer = c.id and a.deleted_at is null and ($2::bigint is null or a.book = $2)) as owned
 from unnest($1::text[]) n (number)
 left join kernel.customer c on c.customer_no = n.number
 """

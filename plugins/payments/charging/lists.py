@@ -249,6 +249,7 @@ async def batch(request: Request, query: LinesQuery) -> object:
         "may_enter": found.state == "ready" and found.lines > found.wrong,
         "may_approve": found.state == "entered" and found.drafts and may("payments.approve"),
         "may_delete": found.state in ("checking", "ready") or (found.state == "entered" and found.drafts),
+        "may_void": found.state == "entered" and found.approved and may("payments.void"),
         "kept_days": list_jobs.KEPT_DAYS,
         "section": "lists",
     }

@@ -82,7 +82,7 @@ def _period_typed(text: str) -> str:
 class RunsQuery(ListQuery):
     """What the list's address may say."""
 
-    state: Literal["", "computing", "ready", "approving", "approved", "rolling_back", "rolled_back"] = ""
+    state: Literal["", "computing", "ready", "approving", "approved", "rolling_back", "rolled_back", "deleted"] = ""
     period: Annotated[str, AfterValidator(_period_typed)] = ""
     name: str = Field("", max_length=200)
 
@@ -208,6 +208,7 @@ async def run(request: Request, query: AccountsQuery) -> object:
         "may_again": is_ready,
         "may_discard": found.state in ("computing", "ready"),
         "may_roll_back": found.state == "approved" and not found.undo_asker and may("payments.reverse"),
+        "may_delete": found.state == "approved" and may("payments.void"),
         "may_confirm": bool(found.undo_asker) and found.state == "approved" and may("payments.reverse"),
         "asked_myself": found.undo_asker == _actor(request),
         "number": _number,

@@ -208,6 +208,7 @@ RUN_STATES: Final = {
     "approved": Badge(_("charged"), "credit"),
     "rolling_back": Badge(_("being rolled back"), "notice"),
     "rolled_back": Badge(_("rolled back")),
+    "deleted": Badge(_("deleted")),
 }
 
 

@@ -481,10 +481,11 @@ async def start(conn: Connection, schedule: int, month: Month) -> int:
 
 
 STANDING_SQL: Final[LiteralString] = """
-select id, state from payments.charge_run where schedule = $1 and period = $2 and state <> 'rolled_back'
+select id, state from payments.charge_run
+where schedule = $1 and period = $2 and state not in ('rolled_back', 'deleted')
 """
 NEXT_PERIOD_SQL: Final[LiteralString] = """
-select max(period) from payments.charge_run where schedule = $1 and state <> 'rolled_back'
+select max(period) from payments.charge_run where schedule = $1 and state not in ('rolled_back', 'deleted')
 """
 
 
@@ -691,7 +692,7 @@ async def lines_of(conn: Connection, account: int, entry: int) -> Sequence[Charg
 WRONG_RUNS_SQL: Final[LiteralString] = """
 select a.run, a.account_id, a.amount, coalesce(l.amount, 0)::bigint as lines, e.amount as entry
 from payments.charge_run_account a
-join payments.charge_run r on r.id = a.run and r.state in ('approved', 'rolled_back')
+join payments.charge_run r on r.id = a.run and r.state in ('approved', 'rolled_back', 'deleted')
 left join (
     select account_id, run, sum(amount) as amount from payments.charge_run_line group by account_id, run
 ) l on l.account_id = a.account_id and l.run = a.run

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime
 
 from kernel import Money, Refused, Text, _
 from plugins.payments.face import Position, Status
@@ -64,6 +64,15 @@ class Waiting:
 
 
 @dataclass(frozen=True, slots=True)
+class Deleted:
+    """Who deleted an account, when and why."""
+
+    by: str
+    at: datetime
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class Account:
     """An account with its figures on a day.
 
@@ -96,10 +105,13 @@ class Account:
     credit_count: int
     drafts: tuple[Waiting, ...]
     draft_count: int
+    deleted: Deleted | None = None
 
     @property
     def untouchable(self) -> Text | None:
         """Why nothing can be entered here, or None."""
+        if self.deleted is not None:
+            return _("This account is deleted. Open another one for the customer.")
         return untouchable(
             is_mirror=self.is_mirror,
             is_closed=self.closed_on is not None,

@@ -243,6 +243,10 @@ def actions(request: Request, found: Account) -> list[Action]:
     ]
 
 
+_WHILE_THERE: Final = ("payments.books_account_ask_reopen", "payments.delete_account_ask")
+"""What nobody does any more with an account that was deleted."""
+
+
 def more(request: Request, found: Account) -> list[Action]:
     """Where the other parts of the ledger show this account, as far as the actor may look."""
     wanted = (
@@ -254,12 +258,13 @@ def more(request: Request, found: Account) -> list[Action]:
         (_("Close the account"), "payments.books_account_ask_close", "lock")
         if found.closed_on is None
         else (_("Reopen the account"), "payments.books_account_ask_reopen", "undo"),
+        (_("Delete the account"), "payments.delete_account_ask", "trash"),
     )
     routes, may = request[SITE].registry.routes, request[ACTOR].may
     return [
         Action(label, url(request, name, account=found.id), icon)
         for label, name, icon in wanted
-        if may(routes[name].permission)
+        if may(routes[name].permission) and not (found.deleted and name in _WHILE_THERE)
     ]
 
 

@@ -11,7 +11,7 @@ from typing import Any, Final, LiteralString
 from kernel import Connection, Money, Row, Text, _, audit
 from plugins.payments import model as rules
 from plugins.payments import store
-from plugins.payments.desk.model import Account, Charge, Credit, Waiting, untouchable
+from plugins.payments.desk.model import Account, Charge, Credit, Deleted, Waiting, untouchable
 from plugins.payments.face import Side
 from plugins.payments.refusing import refusing
 from plugins.payments.store import Entry, Key
@@ -32,7 +32,8 @@ refusals: Final = partial(refusing, REFUSALS)
 # --- one account ----------------------------------------------------------------------------------------------------
 
 ACCOUNT_SQL: Final[LiteralString] = """
-select a.id, a.account_no, a.opened_on, a.closed_on, coalesce(a.virtual_account, '') as virtual_account,
+select a.id, a.account_no, a.opened_on, a.closed_on, a.deleted_at, a.delete_reason,
+       coalesce(deleter.name, a.deleted_by) as deleted_by, coalesce(a.virtual_account, '') as virtual_account,
        a.customer, c.customer_no, c.name as customer_name, c.status as customer_status, b.name as book, b.is_mirror,
        coalesce(p.code || coalesce(', ' || nullif(concat_ws(' ', nullif(p.street, ''), nullif(p.building, '')), '')
            || case p.flat when '' then '' else '/' || p.flat end, ''), '') as point,
@@ -47,6 +48,7 @@ from payments.account a
 join kernel.customer c on c.id = a.customer
 join payments.book b on b.id = a.book
 left join kernel.service_point p on p.id = a.service_point
+left join kernel.users deleter on deleter.id = case when a.deleted_by ~ '^[0-9]{1,18}$' then a.deleted_by::bigint end
 left join payments.account_balance k on k.account_id = a.id
 cross join lateral (
     select coalesce(sum(amount) filter (where not barred and effective_due_on <= $2), 0)::bigint as due,
@@ -132,6 +134,7 @@ def _account(row: Row, on: date) -> Account:
             balance=row["balance"],
             on=on,
         ),
+        deleted=Deleted(row["deleted_by"], row["deleted_at"], row["delete_reason"]) if row["deleted_at"] else None,
         barred=Money(row["barred"]),
         provisional=Money(row["provisional"]),
         charged=Money(row["charged"]),
@@ -206,6 +209,7 @@ join payments.account a on a.id = found.id
 join kernel.customer c on c.id = a.customer
 join payments.book b on b.id = a.book
 left join kernel.service_point p on p.id = a.service_point
+where a.deleted_at is null
 order by c.customer_no, a.id
 limit 30
 """

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from fractions import Fraction
 from itertools import groupby
@@ -219,7 +219,7 @@ def read_line(values: Sequence[Any]) -> InterestLine:
 # --- one note -------------------------------------------------------------------------------------------------------
 
 NOTE_SQL: Final[LiteralString] = """
-select n.*, a.account_no, b.name as book_name, b.payee_name,
+select n.*, coalesce(deleter.name, n.deleted_by) as deleter, a.account_no, b.name as book_name, b.payee_name,
        coalesce(a.virtual_account, nullif(b.payee_account, ''),
            (select m.payee_account from payments.book m where m.code = 'main'), '') as payee_account,
        c.id as customer, c.customer_no,
@@ -246,7 +246,8 @@ from payments.interest_note n
 join payments.account a on a.id = n.account_id
 join payments.book b on b.id = n.book
 join kernel.customer c on c.id = a.customer
-where n.id = $1 and ($2::bigint is null or c.id = $2)
+left join kernel.users deleter on deleter.id = case when n.deleted_by ~ '^[0-9]{1,18}$' then n.deleted_by::bigint end
+where n.id = $1 and ($2::bigint is null or c.id = $2 and n.deleted_at is null)
 """
 
 
@@ -293,6 +294,9 @@ class Note:
     payee_name: str
     payee_account: str
     lines: tuple[NoteLine, ...]
+    deleted_by: str
+    deleted_at: datetime | None
+    delete_reason: str
 
     @property
     def standing(self) -> Money:
@@ -343,6 +347,9 @@ def _note(row: Row) -> Note:
         payee_name=row["payee_name"],
         payee_account=row["payee_account"],
         lines=tuple(_note_line(line) for line in row["lines"]),
+        deleted_by=row["deleter"] or "",
+        deleted_at=row["deleted_at"],
+        delete_reason=row["delete_reason"] or "",
     )
 
 

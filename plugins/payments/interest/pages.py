@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import UTC, date, datetime, time, timedelta
-from typing import Annotated, Any, Final, LiteralString, cast
+from typing import Annotated, Any, Final, Literal, LiteralString, cast
 
 from aiohttp import web
 from pydantic import BaseModel, Field
@@ -13,6 +13,7 @@ from kernel import (
     ACTOR,
     CONN,
     SITE,
+    Badge,
     Column,
     Filter,
     Listing,
@@ -125,13 +126,15 @@ _NOTES_SELECT: Final[LiteralString] = """
 select n.id, n.account_id, n.note_no, n.issued_on, n.as_of, n.due_on, n.total, b.name as book, c.customer_no, c.name,
        coalesce((select sum(e.open_amount) from payments.interest_note_line l
            join payments.entry e on e.account_id = l.account_id and e.id = l.entry
-           where l.account_id = n.account_id and l.note = n.id), 0)::bigint as open
+           where l.account_id = n.account_id and l.note = n.id), 0)::bigint as open,
+       case when n.deleted_at is null then 'issued' else 'deleted' end as state
 from payments.interest_note n
 join payments.account a on a.id = n.account_id
 join payments.book b on b.id = n.book
 join kernel.customer c on c.id = a.customer"""
 
 
+NOTE_STATES: Final = {"issued": Badge(_("issued")), "deleted": Badge(_("deleted"))}
 NOTES: Final = Listing(
     "payments.interest_notes",
     _NOTES_SELECT,
@@ -145,6 +148,7 @@ NOTES: Final = Listing(
         Column("due_on", _("Due date"), "date"),
         Column("total", _("Amount"), "money", total=True),
         Column("open", _("Still open"), "money", total=True),
+        Column("state", _("State"), "badge", badges=NOTE_STATES),
     ),
     order="-issued_on",
     filters=(
@@ -152,6 +156,9 @@ NOTES: Final = Listing(
         Filter("customer", _("Customer no."), "customer_no = {0}"),
         Filter("since", _("Day from"), "issued_on >= {0}", kind="date"),
         Filter("until", _("Day to"), "issued_on <= {0}", kind="date"),
+        Filter(
+            "state", _("State"), "state = {0}", options=tuple((name, one.label) for name, one in NOTE_STATES.items())
+        ),
     ),
     title_of="note_no",
 )
@@ -164,6 +171,7 @@ class NotesQuery(ListQuery):
     customer: str = ""
     since: PolishDate | None = None
     until: PolishDate | None = None
+    state: Literal["", "issued", "deleted"] = ""
 
 
 async def list_notes(request: Request, query: NotesQuery) -> Mapping[str, Any] | web.StreamResponse:
@@ -173,7 +181,9 @@ async def list_notes(request: Request, query: NotesQuery) -> Mapping[str, Any] |
 
 async def show_note(request: Request) -> Mapping[str, Any]:
     """One note with what it was computed from, and what became of it."""
-    return {"note": await _note(request), **_WORDS}
+    found = await _note(request)
+    may_delete = found.deleted_at is None and request[ACTOR].may("payments.void")
+    return {"note": found, "may_delete": may_delete, **_WORDS}
 
 
 async def note_pdf(request: Request) -> Pdf:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import importlib.util
 import shutil
 from collections.abc import AsyncIterator, Callable
@@ -25,6 +26,8 @@ from kernel.terminal import hide_progress, say, say_json, show_progress
 Note = Callable[[str, str, list[Finding]], None]
 _ROOM: Final = 500 * 2**20
 _CLOCK_SECONDS: Final = 5
+CHECKS_AT_ONCE: Final = 2
+"""While one computes here, the other keeps the database busy."""
 
 
 async def run_checks(config: Config, registry: Registry, when: Literal["verify", "doctor"], *, as_json: bool) -> int:
@@ -63,21 +66,25 @@ async def _check_site(site: Site, when: str, note: Note) -> None:
                 return
             if when == "doctor":
                 note(site.name, "clock", [finding async for finding in _clock(conn)])
-            for check in site.registry.checks.values():
-                if when in check.when:
-                    note(site.name, check.name, await _findings(check, conn))
-    except (DatabaseUnavailable, migrations.MigrationError) as error:
-        note(site.name, "database", [Finding(str(error))])
+        free = asyncio.Semaphore(CHECKS_AT_ONCE)
+        async with asyncio.TaskGroup() as running:
+            checks = [check for check in site.registry.checks.values() if when in check.when]
+            tasks = [running.create_task(_findings(check, site, free)) for check in checks]
+            for check, task in zip(checks, tasks, strict=True):
+                note(site.name, check.name, await task)
+    except* (DatabaseUnavailable, migrations.MigrationError) as errors:
+        note(site.name, "database", [Finding(text) for text in sorted({str(error) for error in errors.exceptions})])
 
 
-async def _findings(check: Check, conn: Connection) -> list[Finding]:
-    """What a check finds; how far it has come is shown meanwhile."""
+async def _findings(check: Check, site: Site, free: asyncio.Semaphore) -> list[Finding]:
+    """What a check finds, on a connection of its own; how far it has come is shown meanwhile."""
     found: list[Finding] = []
-    async for one in check.run(conn):
-        if isinstance(one, Progress):
-            show_progress(check.name, one.done, one.total)
-        else:
-            found.append(one)
+    async with free, site.db.connection() as conn:
+        async for one in check.run(conn):
+            if isinstance(one, Progress):
+                show_progress(check.name, one.done, one.total)
+            else:
+                found.append(one)
     hide_progress()
     return found
 

@@ -597,22 +597,25 @@ cross join lateral (
         join payments.account_balance k on k.account_id = a.id
         where a.customer = c.id and (a.closed_on is null or k.balance <> 0)
     ), by_day as (
-        select e.account_id, e.side, e.effective_due_on as day, b.is_barred, sum(e.open_amount) as amount
+        select e.account_id, e.side, e.effective_due_on as day, sum(e.open_amount) as amount,
+               c.consumer and coalesce(e.time_barred_on <= $2, false) as is_barred
         from mine m join payments.entry e on e.account_id = m.id and e.open_amount > 0
-        cross join lateral (select c.consumer and coalesce(e.time_barred_on <= $2, false) as is_barred) b
-        group by e.account_id, e.side, e.effective_due_on, b.is_barred
+        group by e.account_id, e.side, e.effective_due_on, is_barred
     ), sums as (
         select m.*, case when m.is_mirror then (
                    select coalesce(sum(v.amount), 0) from payments.provisional v
                    where v.account_id = m.id and v.replaced_by is null and v.withdrawn_at is null) else 0 end
                    as provisional,
-               coalesce(sum(amount) filter (where side = 'charge' and not is_barred and day <= $2), 0) as due,
-               coalesce(sum(amount) filter (where side = 'charge' and not is_barred and day < $2), 0) as arrears,
-               coalesce(sum(amount) filter (where side = 'charge' and is_barred), 0) as barred,
-               coalesce(sum(amount) filter (where side = 'credit'), 0) as credit,
-               min(day) filter (where side = 'charge' and not is_barred and day > $2) as nearest
-        from mine m left join by_day d on d.account_id = m.id
-        group by m.id, m.account_no, m.book, m.payee_account, m.payee_name, m.is_mirror, m.balance
+               coalesce(d.due, 0) as due, coalesce(d.arrears, 0) as arrears, coalesce(d.barred, 0) as barred,
+               coalesce(d.credit, 0) as credit, d.nearest
+        from mine m left join (
+            select account_id, sum(amount) filter (where side = 'charge' and not is_barred and day <= $2) as due,
+                   sum(amount) filter (where side = 'charge' and not is_barred and day < $2) as arrears,
+                   sum(amount) filter (where side = 'charge' and is_barred) as barred,
+                   sum(amount) filter (where side = 'credit') as credit,
+                   min(day) filter (where side = 'charge' and not is_barred and day > $2) as nearest
+            from by_day group by account_id
+        ) d on d.account_id = m.id
     ), horizon as (
         select case when bool_or(due > credit) then $2::date else coalesce(min(nearest), case when bool_or(due > 0)
             then $2::date end) end as day from sums

@@ -8,6 +8,7 @@ from kernel import (
     STAFF,
     Card,
     Demo,
+    Export,
     Nav,
     Permission,
     Plugin,
@@ -20,7 +21,7 @@ from kernel import (
     _,
     hookimpl,
 )
-from plugins.customers import demo, finding, pages, store
+from plugins.customers import demo, exports, finding, pages, store
 from plugins.customers.model import CustomerRow
 
 plugin = Plugin(api=1)
@@ -46,6 +47,11 @@ def register_navigation() -> Iterable[Nav]:
 @hookimpl
 def register_records() -> Iterable[Record]:
     yield Record("customers.customer", _("Customers"), CustomerRow, store.apply_rows)
+
+
+@hookimpl
+def register_exports() -> Iterable[Export]:
+    return exports.EXPORTS
 
 
 @hookimpl

@@ -5,12 +5,14 @@ from collections.abc import Iterable, Sequence
 from kernel import (
     ACTOR,
     STAFF,
+    ArchiveRule,
     Card,
     Check,
     Command,
     Connection,
     CustomerBadge,
     Demo,
+    Export,
     Job,
     Nav,
     Permission,
@@ -37,6 +39,7 @@ from plugins.payments import (
     demo,
     desk,
     explain,
+    exports,
     interest,
     jobs,
     ledger,
@@ -138,6 +141,16 @@ def register_services() -> Iterable[Service]:
 @hookimpl
 def register_records() -> Iterable[Record]:
     return records.RECORDS
+
+
+@hookimpl
+def register_exports() -> Iterable[Export]:
+    return exports.EXPORTS
+
+
+@hookimpl
+def register_archive_rules() -> Iterable[ArchiveRule]:
+    return exports.ARCHIVE_RULES
 
 
 @hookimpl

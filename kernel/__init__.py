@@ -4,6 +4,7 @@ from aiohttp.web import Request
 
 from kernel import documents
 from kernel.audit import Fact, audit, audit_many
+from kernel.auth.tombstones import bury, tell_deleted
 from kernel.auth.watch import tell_superadmins
 from kernel.dates import Clock, PolishDate, parse_date
 from kernel.db.connection import Connection, Row
@@ -49,10 +50,12 @@ from kernel.plugin.contracts import (
     Tab,
     Verb,
 )
+from kernel.plugin.foreign import ForeignPostgres
 from kernel.plugin.hooks import hookimpl
 from kernel.plugin.permissions import EVERYBODY, PUBLIC, STAFF, Permission, Role
 from kernel.settings import organisation, settings_of
 from kernel.site import Site, as_owner
+from kernel.web.contributions import found as search_hits
 from kernel.web.contributions import slot
 from kernel.web.proof import confirmed
 from kernel.web.request import ACTOR, CONN, FORM, SITE, Created, Download, Pdf, Refused, Upload, not_found
@@ -92,6 +95,7 @@ __all__ = [
     "Fact",
     "Filter",
     "Finding",
+    "ForeignPostgres",
     "Grant",
     "Job",
     "Line",
@@ -131,6 +135,7 @@ __all__ = [
     "as_owner",
     "audit",
     "audit_many",
+    "bury",
     "confirmed",
     "defused",
     "documents",
@@ -149,12 +154,14 @@ __all__ = [
     "parse_nip",
     "parse_quantity",
     "redirect",
+    "search_hits",
     "send_mail",
     "service",
     "settings",
     "settings_of",
     "short_date",
     "slot",
+    "tell_deleted",
     "tell_superadmins",
     "undefused",
     "url",

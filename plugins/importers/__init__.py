@@ -19,10 +19,21 @@ from kernel import (
     hookimpl,
 )
 from plugins.importers import commands, pages, store
+from plugins.importers.encodings import POLISH, Encoding, detect, detect_in, is_utf8
 from plugins.importers.face import Freshness, LastImport
-from plugins.importers.profile import SourcePath
+from plugins.importers.profile import SourcePath, WithPassword
 
-__all__ = ["Freshness", "LastImport", "SourcePath"]
+__all__ = [
+    "POLISH",
+    "Encoding",
+    "Freshness",
+    "LastImport",
+    "SourcePath",
+    "WithPassword",
+    "detect",
+    "detect_in",
+    "is_utf8",
+]
 
 plugin = Plugin(api=1)
 

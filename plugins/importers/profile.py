@@ -6,6 +6,7 @@ nearest right name.
 
 from __future__ import annotations
 
+import os
 import re
 import tomllib
 from collections.abc import Iterable, Mapping, Sequence
@@ -14,9 +15,19 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, Self, cast
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, ValidationInfo, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+    ValidationInfo,
+    model_validator,
+)
+from pydantic_core import PydanticCustomError
 
-from kernel import Record, Source, Text, _
+from kernel import Record, Source, SourceError, Text, _
 
 SOURCE_BASE: Final = "base"
 """The key of the validation context under which a source's settings find the profile's directory."""
@@ -306,7 +317,7 @@ def _refusal(
             return ProfileError(_("Line {line}: an entity needs either a table or a query.", line=line))
         case _:
             return ProfileError(
-                _("Line {line}: «{key}» is not right: {reason}", line=line, key=name, reason=first["msg"])
+                _("Line {line}: «{key}» is not right: {reason}", line=line, key=name, reason=Text(first["msg"]))
             )
 
 
@@ -326,3 +337,34 @@ def source_path(value: object, info: ValidationInfo) -> Path:
 
 SourcePath = Annotated[Path, BeforeValidator(source_path)]
 """A file named by a profile's ``[source]``: relative to the profile, ``~`` is the user's home."""
+
+
+class WithPassword(BaseModel):
+    """The password of a source: best in a variable of the environment or in a file of its own, not in the profile."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    password: SecretStr | None = None
+    password_env: str | None = None
+    password_file: SourcePath | None = None
+
+    @model_validator(mode="after")
+    def _one_password(self) -> Self:
+        if [self.password, self.password_env, self.password_file].count(None) < 2:
+            raise PydanticCustomError("password", "Give one of password, password_env and password_file")
+        return self
+
+    def secret(self) -> str:
+        """The password; empty when none is given. Raises SourceError when its variable or file is not there."""
+        if self.password_env is not None:
+            if self.password_env not in os.environ:
+                raise SourceError(str(_("There is no variable {name} with the password.", name=self.password_env)))
+            return os.environ[self.password_env]
+        if self.password_file is not None:
+            try:
+                return self.password_file.read_text(encoding="utf-8").rstrip("\r\n")
+            except (OSError, UnicodeDecodeError) as error:
+                raise SourceError(
+                    str(_("The file {path} with the password cannot be read.", path=self.password_file))
+                ) from error
+        return self.password.get_secret_value() if self.password else ""

@@ -11,11 +11,10 @@ from itertools import islice
 from pathlib import Path
 from typing import IO, Any, Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field
 
 from kernel import RawRow, SourceError, _
-from plugins.importers import SourcePath
-from plugins.importers.csv.encoding import detect
+from plugins.importers import Encoding, SourcePath, detect
 
 ROWS: Final = 1000
 _DELIMITERS: Final = ";,\t|"
@@ -27,19 +26,9 @@ class Settings(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     path: SourcePath
-    encoding: str | None = None
+    encoding: Encoding | None = None
     delimiter: Literal[";", ",", "\t", "|"] | None = None
     quote: str = Field(default='"', min_length=1, max_length=1)
-
-    @field_validator("encoding")
-    @classmethod
-    def _known_encoding(cls, value: str | None) -> str | None:
-        if value is not None:
-            try:
-                "".encode(value)
-            except LookupError:
-                raise ValueError(f"unknown encoding {value}") from None
-        return value
 
 
 async def discover(settings: Settings) -> Mapping[str, Sequence[str]]:

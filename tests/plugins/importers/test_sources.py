@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kernel import SourceError
-from plugins.importers.csv import encoding
+from plugins.importers import encodings as encoding
 from plugins.importers.csv import reading as csv_reading
 from plugins.importers.sqlite import reading as sqlite_reading
 

@@ -291,7 +291,7 @@ async def archive(request: Request, form: ArchiveForm) -> object:
 
 
 _ONE: Final = r"/admin/exports/{made_export:\d+}"
-_SET: Final = r"/admin/exports/new/{export_set:[a-z_]+[.][a-z_]+}"
+_SET: Final = r"/admin/exports/new/{export_set:[\w.]+}"
 ROUTES: Final = (
     Route("GET", "/admin/exports", exports, VIEW, "exports.list", query=MadeQuery, template="exports/list.html"),
     Route("GET", _SET, asking, VIEW, "exports.new", template="exports/new.html"),

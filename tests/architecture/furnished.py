@@ -32,7 +32,7 @@ from plugins.payments import Side
 from plugins.payments import store as ledger
 from plugins.payments.books import store as payees
 from plugins.payments.store import Draft
-from tests.architecture.furnishings import books, charging, desk, explain, interest, suspense
+from tests.architecture.furnishings import books, charging, desk, explain, exports, interest, suspense
 
 MISSING = "9007199254740991"
 TOO_LARGE = "99999999999999999999"
@@ -163,6 +163,8 @@ async def _furnish(office: Office, history: int) -> Furnished:
             for customer, ids in ((own, there), (foreign, others)):
                 for part in (books, charging, desk, explain, interest, suspense):
                     ids |= await part.furnish(site, conn, customer, accounts[customer])
+        if site.registry.plugin("exports"):
+            there |= await exports.furnish(site, conn, int(there["id"][-1]))
     if site.registry.plugin("importers"):
         has_source = "csv" in site.registry.sources and "customers.customer" in site.registry.records
         there["run"] = [str(number) for number in await (_imports(site) if has_source else _failed_import(site))]

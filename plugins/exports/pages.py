@@ -26,6 +26,7 @@ from kernel import (
     Row,
     Site,
     Stamp,
+    Text,
     _,
     audit,
     confirmed,
@@ -70,7 +71,7 @@ MADE: Final = Listing(
     _MADE,
     (
         Column("id", _("No."), "number", sort="id", link="exports.one", by={"made_export": "id"}),
-        Column("what", _("What"), "badge", sort="what", badges={}),
+        Column("what", _("What"), sort="what", link="exports.one", by={"made_export": "id"}),
         Column("format", _("Format"), show=lambda row: ENDINGS[row["format"]].upper()),
         Column("state", _("State"), "badge", badges=_STATES),
         Column("rows_done", _("Rows"), "number", sort="rows_done"),
@@ -105,8 +106,12 @@ async def exports(request: Request, query: MadeQuery) -> object:
     """What can be exported, and what was."""
     sets = _sets(request)
     names = [one.name for one in sets] + ([COMPLETE] if request[ACTOR].may(WHOLE) else [])
-    badges = {one.name: Badge(one.label) for one in sets} | {COMPLETE: Badge(_ARCHIVE, "notice")}
-    columns = tuple(replace(one, badges=badges) if one.name == "what" else one for one in MADE.columns)
+    labels = {one.name: one.label for one in sets} | {COMPLETE: _ARCHIVE}
+
+    def label(row: Row) -> Text:
+        return labels[row["what"]]
+
+    columns = tuple(replace(one, show=label) if one.name == "what" else one for one in MADE.columns)
     return await listed(
         request,
         replace(MADE, columns=columns),

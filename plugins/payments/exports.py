@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Final, LiteralString
 
-from kernel import ArchiveRule, Export, ExportColumn, ExportFilter, Text, _
+from kernel import ArchiveRule, Export, ExportColumn, ExportFilter, _
 from plugins.payments.face import Side
 from plugins.payments.model import CHANNELS, KINDS, STATES
 
@@ -111,11 +111,11 @@ order by e.account_id, i.side, i.due, e.id
 """
 OPEN_ITEMS_SQL: Final[LiteralString] = _OPEN_THEN + _OPEN_ITEMS
 
-SIDES: Final = {Side.CHARGE.value: _("Charge"), Side.CREDIT.value: _("Credit")}
+SIDES: Final = {Side.CHARGE.value: _("Charge or debit"), Side.CREDIT.value: _("Payment or credit")}
 _AS_OF: Final = ExportFilter("as_of", _("As of the day"), "day")
 _CUSTOMER: Final = ExportFilter("customer_no", _("Customer number"))
 _BOOK: Final = ExportFilter("book", _("Book’s code"))
-_SIDE: Final = ExportFilter("side", _("Side"), options=tuple(SIDES.items()))
+_SIDE: Final = ExportFilter("side", _("Charges or payments"), options=tuple(SIDES.items()))
 
 
 def _whose(*between: ExportColumn) -> tuple[ExportColumn, ...]:
@@ -128,10 +128,10 @@ def _whose(*between: ExportColumn) -> tuple[ExportColumn, ...]:
     )
 
 
-def _described(*, side: Text) -> tuple[ExportColumn, ...]:
+def _described() -> tuple[ExportColumn, ...]:
     return (
         ExportColumn("entry", _("Entry no."), "number"),
-        ExportColumn("side", side, words=SIDES),
+        ExportColumn("side", _("Charges or payments"), words=SIDES),
         ExportColumn("kind", _("Kind"), words=KINDS),
         ExportColumn("title", _("Title")),
         ExportColumn("document_no", _("Document no.")),
@@ -146,7 +146,7 @@ EXPORTS: Final = (
         _("Every charge and payment with its days, amounts and what is open of it."),
         ENTRIES_SQL,
         _whose(
-            *_described(side=_("Side")),
+            *_described(),
             ExportColumn("state", _("State"), words=STATES),
             ExportColumn("issued_on", _("Issued on"), "date"),
             ExportColumn("due_on", _("Due on"), "date"),
@@ -212,7 +212,7 @@ EXPORTS: Final = (
         OPEN_ITEMS_SQL,
         _whose(
             ExportColumn("as_of", _("As of the day"), "date"),
-            *_described(side=_("Side")),
+            *_described(),
             ExportColumn("counted_on", _("Issued or received on"), "date"),
             ExportColumn("due_on", _("Due on"), "date"),
             ExportColumn("effective_due_on", _("Due on a working day"), "date"),

@@ -168,7 +168,7 @@ async def show_users(request: web.Request, query: UserQuery) -> object:
 
 
 async def show_add(request: web.Request) -> object:
-    return {"roles": _roles(request)}
+    return {"roles": manageable_roles(request)}
 
 
 async def add_user(request: web.Request, form: NewUserForm) -> object:
@@ -179,7 +179,7 @@ async def add_user(request: web.Request, form: NewUserForm) -> object:
     _check_email(form.email)
     role = Role(form.role)
     if not may_manage(request[ACTOR], role):
-        raise _only_in_mode()
+        raise only_in_mode()
     if form.customer_no and role is not Role.CUSTOMER:
         raise Refused(_("Only a customer's login belongs to a customer"), field="customer_no")
     new = NewUser(login=login, role=role, name=form.name, email=form.email, customer_no=form.customer_no)
@@ -209,7 +209,7 @@ async def show_user(request: web.Request) -> object:
     return {
         "user": user,
         "role_label": ROLES[user.role],
-        "roles": _roles(request),
+        "roles": manageable_roles(request),
         "scopes": tuple(SCOPES.items()),
         "scope_labels": SCOPES,
         "grants": await people.grants(conn, user.id, now) if user.role is Role.CUSTOMER else (),
@@ -223,7 +223,7 @@ async def change_user(request: web.Request, form: UserForm) -> web.Response:
     _check_email(form.email)
     role = Role(form.role)
     if not may_manage(request[ACTOR], role):
-        raise _only_in_mode()
+        raise only_in_mode()
     try:
         await office.change_user(request[CONN], user, name=form.name, email=form.email, role=role)
     except LastSuperadmin:
@@ -276,6 +276,8 @@ async def add_grant(request: web.Request, form: GrantForm) -> web.Response:
     customer = await people.find_customer(conn, form.customer_no)
     if customer is None:
         raise Refused(_("There is no customer with this number"), field="customer_no")
+    if customer.status == "deceased":
+        raise Refused(_("This customer is not active: nobody gets a login"), field="customer_no")
     await people.grant(conn, user.id, customer.id, scope=Scope(form.scope), granted_by=request[ACTOR].user)
     await audit(
         conn,
@@ -319,11 +321,13 @@ async def _managed(request: web.Request) -> User:
     return user
 
 
-def _roles(request: web.Request) -> tuple[tuple[str, Text], ...]:
+def manageable_roles(request: web.Request) -> tuple[tuple[str, Text], ...]:
+    """The roles that the actor may give."""
     return tuple((role, label) for role, label in _ROLE_OPTIONS if may_manage(request[ACTOR], Role(role)))
 
 
-def _only_in_mode() -> Refused:
+def only_in_mode() -> Refused:
+    """For somebody who would make a superadministrator without the announced mode."""
     return Refused(_("Superadministrators are managed by a superadministrator in the mode"), field="role")
 
 

@@ -214,7 +214,7 @@ REMOVE_CUSTOMER_SQL: Final[LiteralString] = "delete from kernel.customer where i
 
 
 async def remove_customer(conn: Connection, customer_id: int) -> bool:
-    """Delete a customer with its service points and grants. False when there is no such customer.
+    """Delete a customer with its grants; premises stay, empty. False when there is no such customer.
 
     Raises asyncpg.ForeignKeyViolationError when a plugin's rows still point to it.
     """

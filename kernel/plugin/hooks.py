@@ -10,6 +10,7 @@ A hook may gain arguments, never lose or rename them; an implementation names on
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from datetime import date
 from typing import TypeVar
 
 import pluggy
@@ -182,12 +183,37 @@ async def customer_badges(request: web.Request, customers: Sequence[int]) -> Seq
 
 
 @hookspec
-async def on_customer_closing(conn: Connection, customer: int) -> None:
-    """A customer is about to be closed, in this transaction. Raise ``Refused`` to say why it cannot be."""
+async def on_customer_closing(conn: Connection, customer: int, acknowledged: bool) -> None:
+    """A customer is about to be closed, in this transaction. Raise ``Refused`` to say why it cannot be.
+
+    ``acknowledged``: the office was told of what is still open (a debt, say) and closes all the same. What only has to
+    be known is refused at the field ``acknowledged`` while it is not.
+    """
     raise NotImplementedError
 
 
 @hookspec
 async def on_customer_removing(conn: Connection, customer: int) -> None:
     """A customer is about to be deleted: remove what nobody approved, or raise ``Refused`` if something is approved."""
+    raise NotImplementedError
+
+
+@hookspec
+async def on_customer_purging(conn: Connection, customer: int) -> None:
+    """A superadministrator is about to erase an old customer's personal data; approved entries stay.
+
+    Erase the plugin's own, or raise ``Refused`` to say why it is too early.
+    """
+    raise NotImplementedError
+
+
+@hookspec
+async def on_premises_handed_over(
+    conn: Connection, customer: int, premises: int, before: Sequence[int], since: date, carry: bool
+) -> None:
+    """Premises have passed to ``customer`` on the day ``since``, in this transaction; ``before`` had them until then.
+
+    What goes on for the premises begins anew for ``customer``; with ``carry`` in the same amounts. What was, stays with
+    ``before``.
+    """
     raise NotImplementedError

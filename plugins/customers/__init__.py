@@ -4,16 +4,17 @@ from collections.abc import Iterable, Sequence
 
 from kernel import (
     ACTOR,
-    CONN,
     STAFF,
     Card,
     Demo,
     Export,
+    Job,
     Nav,
     Permission,
     Plugin,
     Record,
     Request,
+    Role,
     Route,
     SearchHit,
     Tab,
@@ -22,7 +23,14 @@ from kernel import (
     hookimpl,
 )
 from plugins.customers import demo, exports, finding, pages, store
+from plugins.customers.bulk import pages as bulk
+from plugins.customers.changes import pages as changing
+from plugins.customers.identity import pages as identity
+from plugins.customers.leaving import pages as leaving
 from plugins.customers.model import CustomerRow
+from plugins.customers.parts import customer_tab
+from plugins.customers.premises import handing, jobs
+from plugins.customers.premises import pages as premises
 
 plugin = Plugin(api=1)
 
@@ -32,16 +40,28 @@ def register_permissions() -> Iterable[Permission]:
     yield Permission("customers.view", _("See customers"), STAFF)
     yield Permission("customers.change", _("Add, change and close customers"), STAFF)
     yield Permission("customers.remove", _("Delete customers with nothing approved"), STAFF)
+    yield Permission("customers.identity", _("Read and change PESEL, REGON and refund accounts"), STAFF)
+    yield Permission(
+        "customers.purge", _("Remove old customers and premises for good"), {Role.SUPERADMIN}, superadmin_mode=True
+    )
 
 
 @hookimpl
 def register_routes() -> Iterable[Route]:
-    return pages.ROUTES
+    return tuple(
+        route for part in (pages, leaving, changing, identity, bulk, premises, handing) for route in part.ROUTES
+    )
 
 
 @hookimpl
 def register_navigation() -> Iterable[Nav]:
     yield Nav(_("Customers"), "customers.list", 20, "users")
+    yield Nav(_("Premises"), "customers.premises_list", 21, "home")
+
+
+@hookimpl
+def register_jobs() -> Iterable[Job]:
+    return jobs.JOBS
 
 
 @hookimpl
@@ -56,13 +76,28 @@ def register_exports() -> Iterable[Export]:
 
 @hookimpl
 def register_audit_verbs() -> Iterable[Verb]:
-    yield Verb("customers.added", _("added the customer {name}"))
+    yield Verb("customers.added", _("added the customer {number}"))
     yield Verb("customers.changed", _("changed the customer’s data: {fields}"))
     yield Verb("customers.closed", _("closed the customer"))
     yield Verb("customers.reopened", _("made the customer active again"))
-    yield Verb("customers.removed", _("deleted the customer {name}"))
+    yield Verb("customers.removed", _("deleted the customer {number}"))
     yield Verb("customers.point_added", _("added a service point"))
     yield Verb("customers.point_changed", _("changed a service point"))
+    yield Verb("customers.premises_added", _("added the premises {place}"))
+    yield Verb("customers.premises_changed", _("changed the data of the premises {place}"))
+    yield Verb("customers.premises_removed", _("deleted the premises {place}"))
+    yield Verb("customers.premises_purged", _("removed premises for good: {reason}"))
+    yield Verb("customers.tenure_added", _("wrote down a period in the premises {place}: {period}"))
+    yield Verb("customers.tenure_changed", _("changed a period in the premises {place}: {period}"))
+    yield Verb("customers.tenure_removed", _("removed a period in the premises {place}: {period}"))
+    yield Verb("customers.took_over", _("took over the premises {place} from {since} on"))
+    yield Verb("customers.handed_over", _("handed over the premises {place} from {since} on"))
+    yield Verb("customers.death_recorded", _("wrote the customer down as deceased on {day}; logins ended: {logins}"))
+    yield Verb("customers.death_changed", _("changed what is written down of the customer’s death"))
+    yield Verb("customers.death_revoked", _("took the customer’s death back: {reason}"))
+    yield Verb("customers.purged", _("removed the data of customer {number} for good: {reason}"))
+    yield Verb("customers.identity_changed", _("changed PESEL, REGON or the account for refunds"))
+    yield Verb("customers.identity_seen", _("read the customer’s PESEL"))
     yield Verb("customers.added_by_import", _("added the customer from the source {source}"))
     yield Verb("customers.changed_by_import", _("took the customer’s data over from the source {source}"))
 
@@ -76,12 +111,7 @@ def register_demo() -> Iterable[Demo]:
 async def customer_tabs(request: Request, customer: int) -> Sequence[Tab]:
     if not request[ACTOR].may("customers.view"):
         return ()
-    points = [
-        {"id": point["id"], "code": point["code"], "kind": point["kind"], "address": pages.address(point)}
-        for point in await store.points(request[CONN], customer)
-    ]
-    data = {"customer": customer, "points": points, "may_change": request[ACTOR].may("customers.change")}
-    return [Tab("customers.points", _("Service points"), "customers/points.html", data, 30)]
+    return [await customer_tab(request, customer)]
 
 
 @hookimpl

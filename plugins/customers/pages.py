@@ -1,16 +1,17 @@
-"""The console's pages of the register: list, add, change, close, remove; service points."""
+"""The console's pages of the register: list, add, change."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 from typing import Any, Final, Literal
 
-from pydantic import BaseModel, Field
+from pydantic import Field
 
 from kernel import (
     ACTOR,
     CONN,
-    SITE,
+    FORM,
     Badge,
     Column,
     Filter,
@@ -25,9 +26,13 @@ from kernel import (
     listed,
     not_found,
     redirect,
+    url,
 )
-from plugins.customers import store
-from plugins.customers.model import CustomerForm, ServicePointForm
+from plugins.customers import comparing, store
+from plugins.customers.changes import store as changes
+from plugins.customers.changes.model import FIELDS
+from plugins.customers.model import ChangedCustomerForm, CustomerForm, NewCustomerForm
+from plugins.customers.premises.model import address
 
 STATUSES: Final = {
     "active": Badge(_("active"), "credit"),
@@ -37,13 +42,6 @@ STATUSES: Final = {
 KINDS: Final = (("person", _("a person")), ("company", _("a company")))
 
 
-def address(row: Row) -> str:
-    """``Lipowa 12 m. 4, Poznań``, as far as it is known."""
-    house = f"{row['street']} {row['building']}".strip()
-    place = f"{house}/{row['flat']}" if row["flat"] else house
-    return ", ".join(part for part in (place, row["city"]) if part)
-
-
 def sorted_name(row: Row) -> str:
     """People by family name first, as the list is sorted; others as they are called."""
     return f"{row['family_name']} {row['given_name']}".strip() if row["family_name"] else row["name"]
@@ -51,8 +49,8 @@ def sorted_name(row: Row) -> str:
 
 CUSTOMERS: Final = Listing(
     name="customers.list",
-    select="select id, customer_no, name, given_name, family_name, street, building, flat, city, phone, status"
-    " from kernel.customer",
+    select="select id, customer_no, kind, name, given_name, family_name, street, building, flat, city, phone,"
+    " email, nip, status from kernel.customer",
     columns=(
         Column("customer_no", _("Number"), sort="customer_no", link="kernel.customer", by={"customer": "id"}),
         Column(
@@ -65,6 +63,7 @@ CUSTOMERS: Final = Listing(
         ),
         Column("street", _("Address"), show=address),
         Column("phone", _("Telephone")),
+        Column("kind", _("Kind"), "badge", badges={name: Badge(word) for name, word in KINDS}),
         Column("status", _("State"), "badge", badges=STATUSES),
     ),
     order="name",
@@ -80,6 +79,8 @@ CUSTOMERS: Final = Listing(
             _("Street begins with"),
             "kernel.pl_sort(street) collate \"C\" like kernel.pl_sort({0}::text) || '%'",
         ),
+        Filter("building", _("Building"), "lower(building) = lower({0}::text)"),
+        Filter("kind", _("Kind"), "kind = {0}", options=KINDS),
         Filter(
             "status", _("State"), "status = {0}", options=tuple((name, badge.label) for name, badge in STATUSES.items())
         ),
@@ -94,123 +95,76 @@ class CustomersQuery(ListQuery):
     number: str = Field("", max_length=40)
     name: str = Field("", max_length=200)
     street: str = Field("", max_length=200)
+    building: str = Field("", max_length=40)
+    kind: Literal["person", "company"] | None = None
     status: Literal["active", "closed", "deceased"] | None = None
 
 
 async def customers(request: Request, query: CustomersQuery) -> object:
     """The register."""
-    return await listed(request, CUSTOMERS, query, extra={"may_change": request[ACTOR].may("customers.change")})
+    filters = {one.name: getattr(query, one.name) for one in CUSTOMERS.filters}
+    extra = {
+        "may_change": request[ACTOR].may("customers.change"),
+        "bulk_url": url(request, "customers.bulk", query={name: value for name, value in filters.items() if value}),
+    }
+    return await listed(request, CUSTOMERS, query, extra=extra)
 
 
 async def adding(request: Request) -> Mapping[str, Any]:
-    """An empty form."""
-    return {"kinds": KINDS}
+    """The form of a new customer; beside it those who are alike, once it was refused for them."""
+    form = request[FORM]
+    return {"kinds": KINDS, "alike": await _alike(request, form.values) if form.refused else ()}
 
 
-async def add(request: Request, form: CustomerForm) -> object:
+async def add(request: Request, form: NewCustomerForm) -> object:
     """Put a customer into the register."""
     conn = request[CONN]
     await _free_number(request, form.customer_no)
+    if not form.is_another and await _alike(request, form.model_dump(mode="json")):
+        raise Refused(_("A similar customer is in the register already. Is it somebody else?"), field="is_another")
     customer = await store.add(conn, form)
-    await audit(conn, "customers.added", customer=customer, subject=form.customer_no, name=form.name)
+    await audit(conn, "customers.added", customer=customer, subject=form.customer_no, number=form.customer_no)
     return redirect(request, "kernel.customer", flash=_("The customer was added"), customer=customer)
 
 
+async def _alike(request: Request, values: Mapping[str, Any]) -> Sequence[Row]:
+    def text(name: str) -> str:
+        return str(values.get(name, "")).strip()
+
+    name = text("name") or f"{text('given_name')} {text('family_name')}".strip()
+    nip = re.sub("[^0-9]", "", text("nip"))
+    return await store.alike(request[CONN], name, (text("street"), text("building"), text("flat")), nip, text("email"))
+
+
 async def changing(request: Request) -> Mapping[str, Any]:
-    """A customer's facts in a form."""
-    return {"customer": await _customer(request), "kinds": KINDS}
-
-
-async def change(request: Request, form: CustomerForm) -> object:
-    """Write a customer's facts."""
-    conn, before = request[CONN], await _customer(request, lock=True)
-    await _free_number(request, form.customer_no, before["id"])
-    await store.change(conn, before["id"], form)
-    changed = sorted(name for name, value in form if before[name] != value)
-    if changed:
-        await audit(
-            conn, "customers.changed", customer=before["id"], subject=form.customer_no, fields=", ".join(changed)
-        )
-    return redirect(request, "kernel.customer", flash=_("The changes were saved"), customer=before["id"])
-
-
-class Closing(BaseModel):
-    """Why an account ends."""
-
-    status: Literal["closed", "deceased"] = "closed"
-
-
-async def closing(request: Request) -> Mapping[str, Any]:
-    """What closing and removing mean, with their buttons."""
+    """A customer's facts in a form; beside it what somebody else changed meanwhile."""
+    customer = await _customer(request)
+    base = comparing.base_version(request, customer["version"])
+    met = await changes.of_customer(request[CONN], customer["id"], after=base) if base < customer["version"] else ()
+    fields = {name: customer[name] for name in CustomerForm.model_fields}
     return {
-        "customer": await _customer(request),
-        "reasons": (("closed", _("the customer leaves")), ("deceased", _("the customer has died"))),
-        "may_remove": request[ACTOR].may("customers.remove"),
+        "customer": customer,
+        "kinds": KINDS,
+        "conflicts": comparing.compared(request, met, fields) if met else [],
+        "version": base,
+        "seen": customer["version"],
     }
 
 
-async def close(request: Request, form: Closing) -> object:
-    """Close a customer, unless a plugin refuses."""
-    conn, customer = request[CONN], await _customer(request, lock=True)
-    if customer["status"] != "active":
-        raise Refused(_("This customer is closed already"))
-    await request[SITE].registry.hooks.emit("on_customer_closing", conn, customer=customer["id"])
-    await store.set_status(conn, customer["id"], form.status)
-    await audit(conn, "customers.closed", customer=customer["id"], subject=customer["customer_no"])
-    return redirect(request, "kernel.customer", flash=_("The customer was closed"), customer=customer["id"])
-
-
-async def reopen(request: Request) -> object:
-    """Make a closed customer active again."""
-    conn, customer = request[CONN], await _customer(request, lock=True)
-    if customer["status"] != "active":
-        await store.set_status(conn, customer["id"], "active")
-        await audit(conn, "customers.reopened", customer=customer["id"], subject=customer["customer_no"])
-    return redirect(request, "kernel.customer", flash=_("The customer is active again"), customer=customer["id"])
-
-
-async def removing(request: Request) -> Mapping[str, Any]:
-    """The question before a customer is deleted."""
-    return {"customer": await _customer(request)}
-
-
-async def remove(request: Request) -> object:
-    """Delete a customer with nothing approved; plugins remove their part or refuse."""
-    conn, customer = request[CONN], await _customer(request, lock=True)
-    await request[SITE].registry.hooks.emit("on_customer_removing", conn, customer=customer["id"])
-    await store.remove(conn, customer["id"])
-    await audit(conn, "customers.removed", subject=customer["customer_no"], name=customer["name"])
-    return redirect(request, "customers.list", flash=_("The customer was deleted"))
-
-
-async def point_adding(request: Request) -> Mapping[str, Any]:
-    """An empty form of a service point, with the customer's own address in it."""
-    return {"customer": await _customer(request), "point": None}
-
-
-async def point_add(request: Request, form: ServicePointForm) -> object:
-    """Give the customer a service point."""
-    conn, customer = request[CONN], await _customer(request, lock=True)
-    await _free_code(request, form.code)
-    await store.add_point(conn, customer["id"], form)
-    await audit(conn, "customers.point_added", customer=customer["id"], subject=form.code or form.street)
-    return redirect(request, "kernel.customer", flash=_("The service point was added"), customer=customer["id"])
-
-
-async def point_changing(request: Request) -> Mapping[str, Any]:
-    """A service point's facts in a form."""
-    customer, point = await _customer_and_point(request)
-    return {"customer": customer, "point": point}
-
-
-async def point_change(request: Request, form: ServicePointForm) -> object:
-    """Write a service point's facts."""
-    conn = request[CONN]
-    customer, point = await _customer_and_point(request)
-    await _free_code(request, form.code, point["id"])
-    await store.change_point(conn, customer["id"], point["id"], form)
-    await audit(conn, "customers.point_changed", customer=customer["id"], subject=form.code or form.street)
-    return redirect(request, "kernel.customer", flash=_("The changes were saved"), customer=customer["id"])
+async def change(request: Request, form: ChangedCustomerForm) -> object:
+    """Write a customer's facts, without losing what somebody else wrote meanwhile."""
+    conn, before = request[CONN], await _customer(request, lock=True)
+    if before["is_removed"]:
+        raise Refused(_("This customer’s data were removed"))
+    met = await changes.of_customer(conn, before["id"], after=form.version) if form.version < before["version"] else ()
+    wanted = comparing.merged(form, met, before)
+    await _free_number(request, wanted.customer_no, before["id"])
+    await store.change(conn, before["id"], wanted)
+    changed = [name for name in CustomerForm.model_fields if before[name] != getattr(wanted, name)]
+    if changed:
+        labels = ", ".join(str(FIELDS[name]) for name in FIELDS if name in changed)
+        await audit(conn, "customers.changed", customer=before["id"], subject=wanted.customer_no, fields=labels)
+    return redirect(request, "kernel.customer", flash=_("The changes were saved"), customer=before["id"])
 
 
 async def _customer(request: Request, *, lock: bool = False) -> Row:
@@ -223,26 +177,13 @@ async def _customer(request: Request, *, lock: bool = False) -> Row:
     return customer
 
 
-async def _customer_and_point(request: Request) -> tuple[Row, Row]:
-    customer = await _customer(request)
-    point = await store.point(request[CONN], customer["id"], int(request.match_info["point"]))
-    if point is None:
-        raise not_found()
-    return customer, point
-
-
 async def _free_number(request: Request, customer_no: str, except_id: int | None = None) -> None:
     if await store.number_taken(request[CONN], customer_no, except_id):
         raise Refused(_("Another customer has this number"), field="customer_no")
 
 
-async def _free_code(request: Request, code: str, except_id: int | None = None) -> None:
-    if await store.code_taken(request[CONN], code, except_id):
-        raise Refused(_("Another service point has this code"), field="code")
-
-
 _ONE: Final = r"/admin/customers/{customer:\d+}"
-VIEW, CHANGE, REMOVE = "customers.view", "customers.change", "customers.remove"
+VIEW, CHANGE = "customers.view", "customers.change"
 
 ROUTES: Final = (
     Route(
@@ -255,23 +196,7 @@ ROUTES: Final = (
         template="customers/list.html",
     ),
     Route("GET", "/admin/customers/add", adding, CHANGE, "customers.adding", template="customers/add.html"),
-    Route("POST", "/admin/customers/add", add, CHANGE, "customers.add", body=CustomerForm),
+    Route("POST", "/admin/customers/add", add, CHANGE, "customers.add", body=NewCustomerForm),
     Route("GET", f"{_ONE}/change", changing, CHANGE, "customers.changing", template="customers/change.html"),
-    Route("POST", f"{_ONE}/change", change, CHANGE, "customers.change", body=CustomerForm),
-    Route("GET", f"{_ONE}/close", closing, CHANGE, "customers.closing", template="customers/close.html"),
-    Route("POST", f"{_ONE}/close", close, CHANGE, "customers.close", body=Closing),
-    Route("POST", f"{_ONE}/reopen", reopen, CHANGE, "customers.reopen"),
-    Route("GET", f"{_ONE}/remove", removing, REMOVE, "customers.removing", template="customers/remove.html"),
-    Route("POST", f"{_ONE}/remove", remove, REMOVE, "customers.remove"),
-    Route("GET", f"{_ONE}/points/add", point_adding, CHANGE, "customers.point_adding", template="customers/point.html"),
-    Route("POST", f"{_ONE}/points/add", point_add, CHANGE, "customers.point_add", body=ServicePointForm),
-    Route(
-        "GET",
-        _ONE + r"/points/{point:\d+}",
-        point_changing,
-        CHANGE,
-        "customers.point_changing",
-        template="customers/point.html",
-    ),
-    Route("POST", _ONE + r"/points/{point:\d+}", point_change, CHANGE, "customers.point_change", body=ServicePointForm),
+    Route("POST", f"{_ONE}/change", change, CHANGE, "customers.change", body=ChangedCustomerForm),
 )

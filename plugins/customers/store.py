@@ -6,17 +6,19 @@ from collections.abc import Sequence
 from typing import Any, Final, LiteralString
 
 from kernel import Batch, Connection, Refused, Row, _
-from plugins.customers.model import CustomerForm, ServicePointForm
+from plugins.customers.model import CustomerForm
 
 CUSTOMER_SQL: Final[LiteralString] = """
-select id, customer_no, kind, consumer, name, given_name, family_name, nip, email, phone,
-       street, building, flat, postal_code, city, country, status, source, created_at
-from kernel.customer where id = $1
+select c.id, c.customer_no, c.kind, c.consumer, c.name, c.given_name, c.family_name, c.nip, c.email, c.phone,
+       c.street, c.building, c.flat, c.postal_code, c.city, c.country, c.status, c.source, c.created_at,
+       coalesce((select max(h.id) from customers.change h where h.customer = c.id), 0) as version,
+       exists (select from customers.tombstone t where t.customer = c.id) as is_removed
+from kernel.customer c where c.id = $1
 """
 
 
 async def customer(conn: Connection, customer_id: int) -> Row | None:
-    """A customer's facts, or None."""
+    """A customer's facts with the number of the newest change (``version``), or None."""
     return await conn.fetchrow(CUSTOMER_SQL, customer_id)
 
 
@@ -26,6 +28,14 @@ LOCK_CUSTOMER_SQL: Final[LiteralString] = "select status from kernel.customer wh
 async def lock_customer(conn: Connection, customer_id: int) -> str | None:
     """Keep the customer for this transaction; the status, or None when there is no such customer."""
     return await conn.fetchval(LOCK_CUSTOMER_SQL, customer_id)
+
+
+NAMED_SQL: Final[LiteralString] = "select id, customer_no, name from kernel.customer where id = any ($1::bigint[])"
+
+
+async def named(conn: Connection, numbers: Sequence[int]) -> Sequence[Row]:
+    """Number and name of customers by id; those that are gone are left out."""
+    return await conn.fetch(NAMED_SQL, numbers)
 
 
 NUMBER_TAKEN_SQL: Final[LiteralString] = """
@@ -83,81 +93,35 @@ def _values(form: CustomerForm) -> tuple[object, ...]:
     )
 
 
-SET_STATUS_SQL: Final[LiteralString] = "update kernel.customer set status = $2 where id = $1"
-
-
-async def set_status(conn: Connection, customer_id: int, status: str) -> None:
-    """active, closed or deceased."""
-    await conn.execute(SET_STATUS_SQL, customer_id, status)
-
-
 REMOVE_SQL: Final[LiteralString] = "delete from kernel.customer where id = $1"
 
 
 async def remove(conn: Connection, customer_id: int) -> None:
-    """Take a customer out of the register, with service points and grants."""
+    """Take a customer out of the register, with grants; premises stay, empty."""
     await conn.execute(REMOVE_SQL, customer_id)
 
 
-# --- service points --------------------------------------------------------------------------------------------------
+# --- those who are alike ----------------------------------------------------------------------------------------------
 
-POINTS_SQL: Final[LiteralString] = """
-select id, code, kind, street, building, flat, postal_code, city, unit
-from kernel.service_point where customer = $1 order by street, building, flat, id limit 200
+ALIKE_SQL: Final[LiteralString] = """
+with alike as (
+    (select id from kernel.customer
+     where kernel.pl_sort(name) collate "C" = kernel.pl_sort($1) and kernel.pl_sort(street) = kernel.pl_sort($2)
+       and lower(building) = lower($3) and lower(flat) = lower($4) limit 10)
+    union
+    (select id from kernel.customer where nip <> '' and nip = $5 limit 10)
+    union
+    (select id from kernel.customer where email <> '' and lower(email) = lower($6) limit 10)
+)
+select c.id, c.customer_no, c.name, c.street, c.building, c.flat, c.city, c.status,
+       c.nip <> '' and c.nip = $5 as same_nip, c.email <> '' and lower(c.email) = lower($6) as same_email
+from alike join kernel.customer c using (id) order by c.id limit 10
 """
 
 
-async def points(conn: Connection, customer_id: int) -> Sequence[Row]:
-    """The customer's service points."""
-    return await conn.fetch(POINTS_SQL, customer_id)
-
-
-POINT_SQL: Final[LiteralString] = """
-select id, customer, code, kind, street, building, flat, postal_code, city, unit
-from kernel.service_point where id = $1 and customer = $2
-"""
-
-
-async def point(conn: Connection, customer_id: int, point_id: int) -> Row | None:
-    """One service point of a customer, or None."""
-    return await conn.fetchrow(POINT_SQL, point_id, customer_id)
-
-
-CODE_TAKEN_SQL: Final[LiteralString] = """
-select exists (select from kernel.service_point where code = $1 and code <> '' and id is distinct from $2)
-"""
-
-
-async def code_taken(conn: Connection, code: str, except_id: int | None = None) -> bool:
-    """Whether another service point has this code."""
-    return await conn.fetchval(CODE_TAKEN_SQL, code, except_id)
-
-
-ADD_POINT_SQL: Final[LiteralString] = """
-insert into kernel.service_point (customer, code, kind, street, building, flat, postal_code, city, unit)
-values ($1, $2, $3, $4, $5, $6, $7, $8, $9)
-"""
-
-
-async def add_point(conn: Connection, customer_id: int, form: ServicePointForm) -> None:
-    """Give the customer a service point."""
-    await conn.execute(ADD_POINT_SQL, customer_id, *_point_values(form))
-
-
-CHANGE_POINT_SQL: Final[LiteralString] = """
-update kernel.service_point
-set code = $3, kind = $4, street = $5, building = $6, flat = $7, postal_code = $8, city = $9, unit = $10
-where id = $2 and customer = $1
-"""
-
-
-async def change_point(conn: Connection, customer_id: int, point_id: int, form: ServicePointForm) -> None:
-    """Write a service point's facts."""
-    await conn.execute(CHANGE_POINT_SQL, customer_id, point_id, *_point_values(form))
-
-
-def _point_values(form: ServicePointForm) -> tuple[object, ...]:
-    return (form.code, form.kind, form.street, form.building, form.flat, form.postal_code, form.city, form.unit)
+async def alike(conn: Connection, name: str, address: tuple[str, str, str], nip: str, email: str) -> Sequence[Row]:
+    """Customers of the same name at the same address (street, building, flat), of the same NIP, or the same e-mail."""
+    return await conn.fetch(ALIKE_SQL, name, *address, nip, email)
 
 
 # --- import ----------------------------------------------------------------------------------------------------------
@@ -186,13 +150,13 @@ with rows as (
         postal_code = coalesce(rows.postal_code, known.postal_code), city = coalesce(rows.city, known.city),
         country = coalesce(rows.country, known.country), source = $1, external_id = rows.external_id
     from met as rows
-    where known.id = rows.met_id
+    where known.id = rows.met_id and not exists (select from customers.tombstone t where t.customer = known.id)
     returning known.id, known.customer_no, known.external_id
 ), told as (
     insert into kernel.audit_log (verb, customer, subject, facts)
     select 'customers.changed_by_import', id, customer_no, jsonb_build_object('source', $1::text) from done
 )
-select external_id from done
+select external_id from met
 """
 
 ADD_IMPORTED_SQL: Final[LiteralString] = """
@@ -223,7 +187,8 @@ async def apply_rows(conn: Connection, batch: Batch) -> None:
     """Write imported customers: new ones are added, or joined to one that the office added with the same number.
 
     Fields that the profile does not name stay as they are. Customers missing in the source stay too: closing one is
-    the office's decision, and the run shows them. Raises Refused when a number belongs to a customer of another source.
+    the office's decision, and the run shows them. What a superadministrator removed stays removed. Raises Refused when
+    a number belongs to a customer of another source.
     """
     incoming = [(row.external_id, row.data) for row in batch.new]
     incoming += [(row.external_id, row.after) for row in batch.changed]

@@ -1,6 +1,7 @@
 """The ledger: what customers are charged, what they pay, and which payment pays which charge."""
 
 from collections.abc import Iterable, Sequence
+from datetime import date
 
 from kernel import (
     ACTOR,
@@ -36,6 +37,7 @@ from plugins.payments import (
     books,
     charging,
     checks,
+    deleting,
     demo,
     desk,
     explain,
@@ -48,6 +50,8 @@ from plugins.payments import (
     records,
     store,
     suspense,
+    tenancy,
+    till,
     work,
 )
 from plugins.payments.accrual.model import (
@@ -106,7 +110,7 @@ plugin = Plugin(
     points={"payments.allocation_policy": AllocationPolicy, "payments.interest_regime": InterestRegime},
 )
 
-PARTS = (books, charging, desk, explain, interest, overview, suspense)
+PARTS = (books, charging, deleting, desk, explain, interest, overview, suspense, till)
 
 
 @hookimpl
@@ -218,9 +222,29 @@ async def customer_badges(request: Request, customers: Sequence[int]) -> Sequenc
 
 
 @hookimpl
-async def on_customer_closing(conn: Connection, customer: int) -> None:
-    if await store.drafts_of_customer(conn, customer):
-        raise Refused(_("Entries of this customer wait for approval. Approve or delete them first."))
+async def page_slot(request: Request, name: str) -> Sequence[Card]:
+    if not request[ACTOR].may("payments.view"):
+        return ()
+    if name == "customers.closing":
+        return await tenancy.closing_card(request)
+    return await tenancy.handover_card(request) if name == "customers.handover" else ()
+
+
+@hookimpl
+async def on_customer_closing(conn: Connection, customer: int, acknowledged: bool) -> None:
+    await tenancy.closing(conn, customer, acknowledged=acknowledged)
+
+
+@hookimpl
+async def on_customer_purging(conn: Connection, customer: int) -> None:
+    await tenancy.purging(conn, customer)
+
+
+@hookimpl
+async def on_premises_handed_over(
+    conn: Connection, customer: int, premises: int, before: Sequence[int], since: date, carry: bool
+) -> None:
+    await tenancy.handed_over(conn, customer, premises, before, since, carry=carry)
 
 
 @hookimpl

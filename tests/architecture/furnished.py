@@ -32,7 +32,7 @@ from plugins.payments import Side
 from plugins.payments import store as ledger
 from plugins.payments.books import store as payees
 from plugins.payments.store import Draft
-from tests.architecture.furnishings import books, charging, desk, explain, exports, interest, suspense
+from tests.architecture.furnishings import books, charging, desk, explain, exports, interest, register, suspense
 
 MISSING = "9007199254740991"
 TOO_LARGE = "99999999999999999999"
@@ -147,8 +147,11 @@ async def _furnish(office: Office, history: int) -> Furnished:
             )
             user = await _add_user(site, conn, f"login-{customer}", Role.CUSTOMER)
             await people.grant(conn, user, customer)
-            ids |= {"customer": [str(customer)], "point": [str(point)], "id": [str(user)]}
+            ids |= {"customer": [str(customer)], "id": [str(user)]}
+            if site.registry.plugin("customers"):
+                ids |= await register.furnish(site, conn, customer, point)
         there["id"] += [str(await _add_user(site, conn, f"colleague-{role}", role)) for role in Role]
+        there |= await register.invited(site, conn)
         token = new_token()
         await auth.add_reset_link(conn, int(there["id"][0]), token, site.clock.now() + timedelta(hours=1))
         await send_mail(conn, "anna@example.org", "Witamy", "Dzień dobry")

@@ -134,15 +134,15 @@ async def test_service_points(office: Office, conn: Connection) -> None:
     assert (await admin.post(f"/admin/customers/{customer}/points/add", place)).status == 422
     assert (await admin.post(f"/admin/customers/{customer}/points/add", {"city": "x"})).status == 422
     point = await conn.fetchval("select id from kernel.service_point")
-    address = f"/admin/customers/{customer}/points/{point}"
+    assert await conn.fetchval("select customer from kernel.service_point") == customer
+    address = f"/admin/premises/{point}/change"
     assert (await admin.get(address)).status == 200
     assert (await admin.post(address, place | {"unit": "Rejon 1"})).status == 303
     assert await conn.fetchval("select unit from kernel.service_point") == "Rejon 1"
-    assert "12/4" in (await admin.get(f"/admin/customers/{customer}")).text
-    await admin.post("/admin/customers/add", ANNA | {"customer_no": "1002"})
-    other = await id_of(conn, "1002")
-    assert (await admin.get(f"/admin/customers/{other}/points/{point}")).status == 404
-    assert (await admin.post(f"/admin/customers/{other}/points/{point}", place)).status == 404
+    page = await admin.get(f"/admin/customers/{customer}")
+    assert "12/4" in page.text
+    assert f'href="/admin/premises/{point}"' in page.text
+    assert (await admin.get("/admin/customers/999999/points/add")).status == 404
     assert (await admin.get("/admin/customers/999999/change")).status == 404
 
 
@@ -152,7 +152,7 @@ async def test_the_list_sorts_filters_and_exports(office: Office, conn: Connecti
     for number, family in enumerate(names):
         await admin.post(
             "/admin/customers/add",
-            ANNA | {"customer_no": str(number), "family_name": family, "street": f"Ulica {number}"},
+            ANNA | {"customer_no": str(number), "family_name": family, "street": f"Ulica {number}", "email": ""},
         )
     page = await admin.get("/admin/customers")
     ordered = ["Adamczyk", "Czarnecka", "Ćwikła", "Lis", "Łuczak", "Zawadzka", "Żak"]

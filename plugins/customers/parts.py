@@ -1,0 +1,58 @@
+"""The register's part of the page of one customer: premises now and earlier, and what became of the person."""
+
+from __future__ import annotations
+
+from typing import Any, Final, LiteralString
+
+from kernel import ACTOR, CONN, SITE, Request, Tab, _
+from plugins.customers.premises.model import ROLES, label, period, tenure_of
+
+# One question, whatever the page shows of the register.
+PART_SQL: Final[LiteralString] = """
+select (
+    select coalesce(jsonb_agg(to_jsonb(one) order by one.until desc nulls first, one.since desc nulls last), '[]')
+    from (
+        select t.id, t.premises, t.customer, t.role, t.share, t.since, t.until, p.code, p.kind, p.street, p.building,
+               p.flat, p.city
+        from customers.tenure t join kernel.service_point p on p.id = t.premises
+        where t.customer = $1 order by t.until desc nulls first, t.since desc nulls last, t.id desc limit 100
+    ) one
+) as tenures, (
+    select to_jsonb(d) from (
+        select died_on, heirs from customers.death where customer = $1 and revoked_at is null
+    ) d
+) as death, (
+    select to_jsonb(s) from (select reason, removed_at from customers.tombstone where customer = $1) s
+) as tombstone
+"""
+
+
+async def customer_tab(request: Request, customer: int) -> Tab:
+    """Premises with their periods; a death and its note on heirs; that the data were removed."""
+    row = await request[CONN].fetchrow(PART_SQL, customer)
+    assert row is not None  # noqa: S101  a select without a table returns its row
+    today, may = request[SITE].clock.today(), request[ACTOR].may
+    lines = [_line(facts) for facts in row["tenures"]]
+    data = {
+        "customer": customer,
+        "now": [line for line in lines if not line["tenure"].ends < today],
+        "before": [line for line in lines if line["tenure"].ends < today],
+        "death": row["death"],
+        "is_removed": row["tombstone"] is not None,
+        "may_change": may("customers.change") and row["tombstone"] is None,
+        "may_identity": may("customers.identity") and row["tombstone"] is None,
+    }
+    return Tab("customers.points", _("Premises"), "customers/points.html", data, 30)
+
+
+def _line(facts: dict[str, Any]) -> dict[str, Any]:
+    tenure = tenure_of(facts)
+    return {
+        "tenure": tenure,
+        "premises": facts["premises"],
+        "label": label({**facts, "id": facts["premises"]}),
+        "code": facts["code"],
+        "kind": facts["kind"],
+        "role": ROLES[tenure.role],
+        "period": period(tenure),
+    }

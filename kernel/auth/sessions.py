@@ -16,12 +16,17 @@ from kernel.plugin.permissions import Role
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What a token leads to. ``language`` is the user's; ``touch_due`` asks for ``touch`` (at most once a minute)."""
+    """What a token leads to. ``language`` is the user's; ``touch_due`` asks for ``touch`` (at most once a minute).
+
+    ``lists`` and ``views`` are what lists remember of a person of the office, as ``kernel.web.remembered`` reads it.
+    """
 
     actor: Actor
     language: str
     proved_at: datetime
     touch_due: bool
+    lists: Mapping[str, Any] | None = None
+    views: Sequence[Any] | None = None
 
 
 # Whatever decides about a session is in this one statement, so it can be cached by token until somebody changes it.
@@ -34,7 +39,21 @@ select s.id, s.customer, s.superadmin_until, s.proved_at, s.last_seen_at,
            from kernel.access_grant g join kernel.customer c on c.id = g.customer
            where g.user_id = u.id and (g.valid_from is null or g.valid_from <= $2)
              and (g.valid_to is null or g.valid_to > $2)
-       ) end as grants
+       ) end as grants,
+       case when u.role <> 'customer' then (
+           select jsonb_object_agg(m.list, jsonb_build_array(m.query, m.hidden, m.is_dense, m.opens))
+           from kernel.list_memory m where m.user_id = u.id
+       ) end as lists,
+       case when u.role <> 'customer' then (
+           select jsonb_agg(jsonb_build_array(v.id, v.list, v.name, v.query, v.hidden, v.is_shared, v.owner = u.id)
+                            order by v.owner <> u.id, kernel.pl_sort(v.name) collate "C", v.id)
+           from (
+               (select * from kernel.list_view own where own.owner = u.id)
+               union all
+               (select * from kernel.list_view shared where shared.is_shared and shared.owner <> u.id
+                order by shared.list, shared.id limit 300)
+           ) v
+       ) end as views
 from kernel.session s join kernel.users u on u.id = s.user_id
 where s.token_hash = $1 and not s.awaits_code and s.expires_at > $2 and s.last_seen_at + s.idle > $2
   and u.state = 'active'"""
@@ -63,7 +82,14 @@ async def find(
         session=row["id"],
         must_change_password=row["must_change_password"],
     )
-    return Found(actor, row["language"], row["proved_at"], now - row["last_seen_at"] >= LAST_SEEN_EVERY)
+    return Found(
+        actor,
+        row["language"],
+        row["proved_at"],
+        now - row["last_seen_at"] >= LAST_SEEN_EVERY,
+        row["lists"],
+        row["views"],
+    )
 
 
 def _in_view(chosen: int | None, grants: tuple[Grant, ...]) -> int | None:

@@ -19,6 +19,7 @@ from kernel.auth.model import Throttled
 from kernel.auth.tokens import session_token
 from kernel.i18n import _, speaking
 from kernel.plugin.actor import Actor
+from kernel.plugin.permissions import STAFF
 from kernel.plugin.registry import Registry
 from kernel.settings import fresh
 from kernel.site import Site, site_of_host
@@ -27,6 +28,8 @@ from kernel.web.csp import content_security_policy, new_nonce
 from kernel.web.errors import Problem
 from kernel.web.origin import SAFE_METHODS, came_from_here, carries_token, token_of
 from kernel.web.proof import too_many
+from kernel.web.remembered import REMEMBERED
+from kernel.web.remembered import read as read_remembered
 from kernel.web.request import ACTOR, NONCE, REQUEST_ID, SITE
 from kernel.web.server import server_options
 from kernel.web.view import language_of, view_of
@@ -280,6 +283,8 @@ async def identified(request: web.Request, handler: Next) -> web.StreamResponse:
         return await handler(request)
     request[ACTOR] = found.actor
     request[SESSION] = found
+    if found.actor.role in STAFF:
+        request[REMEMBERED] = read_remembered(found.lists, found.views)
     if view_of(request).language:
         return await handler(request)
     with speaking(found.language):

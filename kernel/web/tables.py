@@ -30,13 +30,18 @@ from kernel.fields import defused
 from kernel.i18n import Text, _, short_date
 from kernel.money import Money
 from kernel.web.forms import shown_value
-from kernel.web.request import CONN, SITE
-from kernel.web.routing import url
+from kernel.web.remembered import REMEMBERED, Remembered, SavedView, leave
+from kernel.web.request import ACTOR, CONN, SITE
+from kernel.web.routing import redirect_to, url
 from kernel.web.templating import money
 
 DEFAULT_SIZE: Final = 50
 LARGEST_SIZE: Final = 200
 EXPORT_BATCH: Final = 1000
+MOST_REMEMBERED: Final = 4000
+"""Letters of an address."""
+_PASSING: Final = frozenset({"own", "view", "after", "before", "format"})
+"""Parts of an address that say where somebody is, not what they look for."""
 BOM: Final = "\ufeff"
 """Tells a spreadsheet that the file is UTF-8."""
 
@@ -94,13 +99,18 @@ class Filter:
 
 
 class ListQuery(BaseModel):
-    """What a list's address says; a list with filters adds a field for each, with None or ``""`` as the default."""
+    """What a list's address says; a list with filters adds a field for each, with None or ``""`` as the default.
+
+    ``own``: remember filters and order for this person. ``view`` is the kept view that the address came from.
+    """
 
     sort: str = Field("", max_length=60, pattern=r"^-?[a-z_0-9]*$")
     after: str = Field("", max_length=600)
     before: str = Field("", max_length=600)
     size: int = Field(DEFAULT_SIZE, ge=1, le=LARGEST_SIZE)
     format: Literal["html", "csv"] = "html"
+    own: bool = False
+    view: int | None = Field(None, ge=1, lt=2**63)
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,6 +182,7 @@ class Listing:
 class Head:
     """A column's heading; ``sorted`` is ``ascending``, ``descending`` or empty."""
 
+    name: str
     label: Text
     kind: str
     sort_url: str
@@ -219,8 +230,37 @@ class FilterView:
 
 
 @dataclass(frozen=True, slots=True)
+class ViewLink:
+    """A kept view with its address; ``opens`` where nothing is asked for."""
+
+    view: SavedView
+    url: str
+    is_current: bool
+    opens: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Menu:
+    """What a person arranges of a list: ``name`` is the list's, ``query`` what its address says now, ``columns`` are
+    (name, label, shown)."""
+
+    name: str
+    query: str
+    back: str
+    columns: tuple[tuple[str, Text, bool], ...]
+    is_dense: bool
+    views: tuple[ViewLink, ...]
+
+    @property
+    def current(self) -> ViewLink | None:
+        """The view that is shown."""
+        return next((one for one in self.views if one.is_current), None)
+
+
+@dataclass(frozen=True, slots=True)
 class Table:
-    """A page of a list, ready for ``kernel/table.html``. ``kept`` are values that a filter form carries along."""
+    """A page of a list, ready for ``kernel/table.html``. ``kept`` are values that a filter form carries along;
+    ``menu`` is None where nobody of the office is there to arrange it."""
 
     path: str
     columns: tuple[Head, ...]
@@ -232,6 +272,8 @@ class Table:
     csv_url: str
     previous_url: str
     next_url: str
+    clear_url: str = ""
+    menu: Menu | None = None
 
 
 # --- running --------------------------------------------------------------------------------------------------------
@@ -275,6 +317,9 @@ async def listed(
 
     Raises HTTPBadRequest for an address that was changed by hand into something the database cannot compare.
     """
+    remembered = request.get(REMEMBERED)
+    if remembered is not None and (elsewhere := await _elsewhere(request, remembered, query)):
+        return redirect_to(request, elsewhere)
     active = [one for one in listing.filters if getattr(query, one.name) not in (None, "")]
     column, descending = listing.sorting(query.sort)
     values = tuple(_plain(getattr(query, one.name)) for one in active)
@@ -282,6 +327,37 @@ async def listed(
     if query.format == "csv":
         return await _exported(request, asked)
     return {"table": await _page(request, asked, query), **(extra or {})}
+
+
+def list_name(request: web.Request) -> str:
+    """What lists are remembered by: the address with its parameters by name (``/admin/accounts/{account}``)."""
+    resource = request.match_info.route.resource
+    return resource.canonical if resource is not None else request.path
+
+
+async def _elsewhere(request: web.Request, remembered: Remembered, query: ListQuery) -> str:
+    """The address to go on to: the person's own where nothing is asked for, or the same after it was remembered.
+
+    A list of one thing (an account's entries) keeps no filters: they would follow to the next account.
+    """
+    name, of_one_thing = list_name(request), bool(request.match_info)
+    if query.own:
+        state = urlencode([(key, value) for key, value in request.query.items() if key not in _PASSING and value])
+        user = request[ACTOR].user
+        if user is not None and not of_one_thing and state != remembered.memory(name).query:
+            await leave(request[CONN], user, name, state if len(state) <= MOST_REMEMBERED else "")
+        return f"{request.path}?{state}" if state else request.path
+    if request.query_string or of_one_thing:
+        return ""
+    memory = remembered.memory(name)
+    opened = next((view for view in remembered.views_of(name) if view.id == memory.opens), None)
+    if memory.query:
+        return f"{request.path}?{memory.query}"
+    return f"{request.path}?{_of_view(opened)}" if opened else ""
+
+
+def _of_view(view: SavedView) -> str:
+    return f"{view.query}&view={view.id}".removeprefix("&")
 
 
 def _plain(value: object) -> object:
@@ -299,21 +375,55 @@ async def _page(request: web.Request, asked: _Asked, query: ListQuery) -> Table:
     rows = await asked.fetch(request[CONN], direction, cursor, query.size + 1)
     more = len(rows) > query.size
     rows = rows[-query.size :] if direction == "before" else rows[: query.size]
-    address = _Address(request.path, _state(asked, query))
+    menu = _menu(request, asked, query)
+    shown = _shown_columns(asked.listing, menu)
+    address = _Address(request.path, _state(asked, query), is_own=menu is not None)
     earlier = more if direction == "before" else direction == "after"
     later = more if direction != "before" else True
     return Table(
         path=request.path,
-        columns=tuple(_head(column, asked, address) for column in asked.listing.columns),
-        rows=tuple(_row(request, asked.listing, row) for row in rows),
+        columns=tuple(_head(column, asked, address) for column in shown),
+        rows=tuple(_row(request, asked.listing, shown, row) for row in rows),
         filters=tuple(_filter_view(one, query) for one in asked.listing.filters),
         chips=tuple(_chip(one, query, address) for one in asked.active),
         kept=tuple((name, value) for name, value in address.state.items() if name in ("sort", "size")),
-        totals=_totals(asked.listing, rows, whole=not earlier and not later),
+        totals=_totals(shown, rows, whole=not earlier and not later),
         csv_url=address.to(format="csv"),
         previous_url=address.to(before=_cursor(asked, rows[0])) if rows and earlier else "",
         next_url=address.to(after=_cursor(asked, rows[-1])) if rows and later else "",
+        clear_url=f"{request.path}?own=1" if menu else request.path,
+        menu=menu,
     )
+
+
+def _menu(request: web.Request, asked: _Asked, query: ListQuery) -> Menu | None:
+    remembered = request.get(REMEMBERED)
+    if remembered is None:
+        return None
+    name = list_name(request)
+    memory, views = remembered.memory(name), remembered.views_of(name)
+    current = next((view for view in views if view.id == query.view), None)
+    hidden = current.hidden if current else memory.hidden
+    state = urlencode(_state(asked, query))
+    return Menu(
+        name=name,
+        query=state,
+        back=f"{request.path}?{state}" if state else request.path,
+        columns=tuple((one.name, one.label, one.name not in hidden) for one in asked.listing.columns),
+        is_dense=memory.is_dense,
+        views=tuple(
+            ViewLink(view, f"{request.path}?{_of_view(view)}", view is current, view.id == memory.opens)
+            for view in views
+        ),
+    )
+
+
+def _shown_columns(listing: Listing, menu: Menu | None) -> tuple[Column, ...]:
+    """The columns that the person did not hide; the first one always stays."""
+    if menu is None:
+        return listing.columns
+    shown = {name for name, _label, is_shown in menu.columns if is_shown}
+    return tuple(column for place, column in enumerate(listing.columns) if place == 0 or column.name in shown)
 
 
 @dataclass(frozen=True, slots=True)
@@ -322,6 +432,11 @@ class _Address:
 
     path: str
     state: Mapping[str, str]
+    is_own: bool = False
+
+    def own(self, **changes: str) -> str:
+        """The same for what the person chooses here, so that it is remembered."""
+        return self.to(**changes, own="1") if self.is_own else self.to(**changes)
 
     def to(self, **changes: str) -> str:
         """The address with ``changes``; an empty one removes its part."""
@@ -340,18 +455,18 @@ def _state(asked: _Asked, query: ListQuery) -> dict[str, str]:
 
 def _head(column: Column, asked: _Asked, address: _Address) -> Head:
     if column.sort is None:
-        return Head(column.label, column.kind, "", "")
+        return Head(column.name, column.label, column.kind, "", "")
     current = column.name == asked.column.name
     wish = column.name if not current or asked.descending else f"-{column.name}"
     way = ("descending" if asked.descending else "ascending") if current else ""
-    return Head(column.label, column.kind, address.to(sort=wish), way)
+    return Head(column.name, column.label, column.kind, address.own(sort=wish), way)
 
 
-def _row(request: web.Request, listing: Listing, row: Row) -> RowView:
+def _row(request: web.Request, listing: Listing, shown: Sequence[Column], row: Row) -> RowView:
     return RowView(
         key=str(row[listing.key]),
         name=shown_value(row[listing.title_of or listing.columns[0].name]),
-        cells=tuple(_cell(request, column, row) for column in listing.columns),
+        cells=tuple(_cell(request, column, row) for column in shown),
         selectable=listing.selectable is None or listing.selectable(row),
     )
 
@@ -391,15 +506,15 @@ def _filter_view(one: Filter, query: ListQuery) -> FilterView:
 
 def _chip(one: Filter, query: ListQuery, address: _Address) -> Chip:
     value = shown_value(getattr(query, one.name))
-    return Chip(one.label, dict(one.options).get(value, value), address.to(**{one.name: ""}))
+    return Chip(one.label, dict(one.options).get(value, value), address.own(**{one.name: ""}))
 
 
-def _totals(listing: Listing, rows: Sequence[Row], *, whole: bool) -> tuple[Cell, ...]:
-    if not rows or not any(column.total for column in listing.columns):
+def _totals(columns: Sequence[Column], rows: Sequence[Row], *, whole: bool) -> tuple[Cell, ...]:
+    if not rows or not any(column.total for column in columns):
         return ()
     label = _("Total") if whole else _("Total on this page")
-    cells = [_total(column, rows) for column in listing.columns]
-    first = next((place for place, column in enumerate(listing.columns) if not column.total), None)
+    cells = [_total(column, rows) for column in columns]
+    first = next((place for place, column in enumerate(columns) if not column.total), None)
     if first is not None:
         cells[first] = Cell(label, "text", label)
     return tuple(cells)

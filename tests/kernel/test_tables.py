@@ -149,9 +149,9 @@ async def test_filters_stay_in_the_address_and_can_be_removed_one_by_one(staff: 
     assert 'value="02.01.2026"' in page
     chips = [href.replace("&amp;", "&") for href in re.findall(r'<li><a href="([^"]+)" aria-label', page)]
     assert [set(re.findall(r"[?&](\w+)=", href)) for href in chips] == [
-        {"kind", "since", "sort", "size"},
-        {"text", "since", "sort", "size"},
-        {"text", "kind", "sort", "size"},
+        {"kind", "since", "sort", "size", "own"},
+        {"text", "since", "sort", "size", "own"},
+        {"text", "kind", "sort", "size", "own"},
     ]
     assert all("kind=person" in href for href in re.findall(r'<th[^>]*><a href="([^"]+)"', page))
 

@@ -137,7 +137,7 @@ _Pln = Annotated[Literal["PLN"], BeforeValidator(_only_pln)]
 _Kind = Annotated[str, WithJsonSchema({"type": "string", "enum": [*KINDS]})]
 _Rule = Annotated[str, WithJsonSchema({"type": "string", "enum": [*RULES]})]
 _State = Literal["draft", "approved", "voided"]
-_Channel = Literal["transfer", "cash", "gateway", "direct_debit", "offset"]
+_Channel = Literal["transfer", "cash", "card", "post", "gateway", "direct_debit", "offset"]
 
 
 class _Asked(BaseModel):

@@ -41,6 +41,8 @@ KINDS: Final[Mapping[str, Text]] = {**CHARGE_KINDS, **CREDIT_KINDS}
 CHANNELS: Final[Mapping[str, Text]] = {
     "transfer": _("bank transfer"),
     "cash": _("cash"),
+    "card": _("card"),
+    "post": _("post office"),
     "gateway": _("online payment"),
     "direct_debit": _("direct debit"),
     "offset": _("offset"),

@@ -267,7 +267,7 @@ def _wanted(request: Request, query: EntryQuery) -> desk.Wanted:
 
 # --- a new payment --------------------------------------------------------------------------------------------------
 
-Channel = Literal["transfer", "cash", "gateway", "direct_debit", "offset"]
+Channel = Literal["transfer", "cash", "card", "post", "gateway", "direct_debit", "offset"]
 ENTERED: Final = tuple((kind, KINDS[kind]) for kind in MOVABLE)
 
 
@@ -453,7 +453,7 @@ class EditForm(BaseModel):
     paid_on: BookDay | None = None
     title: Line = ""
     document_no: Number = ""
-    channel: Literal["", "transfer", "cash", "gateway", "direct_debit", "offset"] = ""
+    channel: Literal["", "transfer", "cash", "card", "post", "gateway", "direct_debit", "offset"] = ""
 
 
 async def edit(request: Request) -> Mapping[str, Any]:

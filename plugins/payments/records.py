@@ -77,7 +77,7 @@ class PaymentRow(BaseModel):
     paid_on: _Optional[PolishDate] = None
     title: _Title = ""
     document_no: _Number = ""
-    channel: Literal["", "transfer", "cash", "gateway", "direct_debit", "offset"] = ""
+    channel: Literal["", "transfer", "cash", "card", "post", "gateway", "direct_debit", "offset"] = ""
 
     def draft(self, account: int) -> Draft:
         """The entry that this row becomes on an account."""

@@ -118,7 +118,7 @@ class LineForm(BaseModel):
     payer_name: Line
     payer_account: _Short = ""
     title: Line = ""
-    channel: Literal["transfer", "cash", "gateway", "direct_debit", "offset"] = "transfer"
+    channel: Literal["transfer", "cash", "card", "post", "gateway", "direct_debit", "offset"] = "transfer"
 
 
 async def new(request: Request) -> Mapping[str, Any]:

@@ -751,13 +751,11 @@ select exists (
     where a.customer = $1
     union all
     select from payments.account a join payments.incoming_part p on p.account_id = a.id where a.customer = $1
+    union all
+    select from payments.account a where a.customer = $1 and a.deleted_at is not null
 )
 """
-REMOVE_DRAFTS_SQL: Final[LiteralString] = """
-delete from payments.entry e using payments.account a
-where a.id = e.account_id and a.customer = $1 and e.state = 'draft'
-"""
-REMOVE_ACCOUNTS_SQL: Final[LiteralString] = "delete from payments.account where customer = $1"
+FORGET_ACCOUNTS_SQL: Final[LiteralString] = "select payments.forget_accounts($1)"
 
 
 async def has_approved(conn: Connection, customer: int) -> bool:
@@ -767,8 +765,7 @@ async def has_approved(conn: Connection, customer: int) -> bool:
 
 async def forget_customer(conn: Connection, customer: int) -> None:
     """Remove a customer's drafts and accounts; the caller knows that nothing approved hangs on them."""
-    await conn.execute(REMOVE_DRAFTS_SQL, customer)
-    await conn.execute(REMOVE_ACCOUNTS_SQL, customer)
+    await conn.execute(FORGET_ACCOUNTS_SQL, customer)
 
 
 DRAFTS_OF_CUSTOMER_SQL: Final[LiteralString] = """
@@ -1071,6 +1068,7 @@ select array(
         ('payments.entry', 'TRUNCATE'), ('payments.allocation', 'INSERT'), ('payments.allocation', 'UPDATE'),
         ('payments.allocation', 'DELETE'), ('payments.account_balance', 'UPDATE'),
         ('payments.account_balance', 'DELETE'),
+        ('payments.account', 'DELETE'),
         ('payments.seal', 'INSERT'), ('payments.seal', 'UPDATE'), ('payments.seal', 'DELETE'),
         ('payments.designation', 'UPDATE'), ('payments.designation', 'DELETE')
     ) p (t, privilege)

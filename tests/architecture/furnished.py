@@ -32,7 +32,7 @@ from plugins.payments import Side
 from plugins.payments import store as ledger
 from plugins.payments.books import store as payees
 from plugins.payments.store import Draft
-from tests.architecture.furnishings import books, charging, desk, explain, exports, interest, register, suspense
+from tests.architecture.furnishings import books, charging, desk, explain, exports, interest, register, suspense, till
 
 MISSING = "9007199254740991"
 TOO_LARGE = "99999999999999999999"
@@ -164,7 +164,7 @@ async def _furnish(office: Office, history: int) -> Furnished:
             others["entry"] = [str(number) for number in await _entries(site, conn, foreign, 1)]
             accounts = await ledger.open_accounts(conn, [own, foreign], site.clock.today())
             for customer, ids in ((own, there), (foreign, others)):
-                for part in (books, charging, desk, explain, interest, suspense):
+                for part in (books, charging, desk, explain, interest, suspense, till):
                     ids |= await part.furnish(site, conn, customer, accounts[customer])
         if site.registry.plugin("exports"):
             there |= await exports.furnish(site, conn, int(there["id"][-1]))

@@ -145,7 +145,8 @@ class Record:
     """A kind of thing that an imported row may become; its owner writes it.
 
     ``apply`` runs inside the import's transaction. ``after`` names records that must be applied first. ``money`` names
-    the model's field whose sums the diff shows.
+    the model's field whose sums the diff shows. ``together`` names a field by which rows are brought together before
+    they are applied: a batch then touches few accounts, each with many rows.
     """
 
     name: str
@@ -154,6 +155,7 @@ class Record:
     apply: Callable[[Connection, Batch], Awaitable[None]]
     after: tuple[str, ...] = ()
     money: str | None = None
+    together: str | None = None
 
 
 RawRow = Mapping[str, object]

@@ -174,7 +174,8 @@ async def _compare(conn: Connection, profile: Profile, run: int) -> tuple[Entity
         await _stage(conn, profile, planned, tables, run)
         twice = Reason(planned.entity.key, "The same key comes more than once")
         await store.set_aside_twice(conn, run, planned.record.name, twice)
-        reports.append(await store.compare(conn, profile.head.name, run, planned.record.name))
+        record = planned.record
+        reports.append(await store.compare(conn, profile.head.name, run, record.name, record.together))
     await store.clear_staged(conn, run)
     return tuple(reports)
 

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import date, datetime, timedelta
 from decimal import Decimal
+from functools import cache
 from hashlib import blake2b
 from typing import Any, Final, Union, get_args, get_origin
 
@@ -131,6 +132,7 @@ def canonical(row: BaseModel) -> str:
     )
 
 
+@cache
 def _kind(model: type[BaseModel], name: str) -> type:
     """What the field holds: Money, date, str, or object for everything else; ``None`` beside it does not count."""
     annotation: Any = model.model_fields[name].annotation

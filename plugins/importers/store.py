@@ -163,7 +163,7 @@ where case
         when staged.external_id is null then not mirror.gone and bad.external_id is null
         else staged.hash is distinct from mirror.hash or mirror.gone
     end
-order by staged.number, external_id
+order by coalesce(staged.data::jsonb, mirror.data) ->> $4::text, staged.number, external_id
 """
 
 COUNT_SQL: Final[LiteralString] = """
@@ -196,10 +196,13 @@ order by count(*) desc, field
 CLEAR_STAGED_SQL: Final[LiteralString] = "delete from importers.staged_row where run = $1"
 
 
-async def compare(conn: Connection, profile: str, run: int, record: str) -> EntityReport:
-    """Write down what differs between the staged rows and those applied before, and count it."""
+async def compare(conn: Connection, profile: str, run: int, record: str, together: str | None) -> EntityReport:
+    """Write down what differs between the staged rows and those applied before, and count it.
+
+    Rows with the same ``together`` field come one after another, otherwise as they stand in the source.
+    """
     await conn.execute(NESTED_LOOPS_OFF_SQL)
-    await conn.execute(COMPARE_SQL, profile, run, record)
+    await conn.execute(COMPARE_SQL, profile, run, record, together)
     counted = await conn.fetchrow(COUNT_SQL, run, record)
     await conn.execute(NESTED_LOOPS_ON_SQL)
     assert counted is not None  # noqa: S101  (an aggregate always has a row)

@@ -225,6 +225,6 @@ def _entering(data: BaseModel) -> Entering:
 
 
 RECORDS: Final[Sequence[Record]] = (
-    Record("payments.charge", _("Charges"), ChargeRow, apply, after=("customers.customer",), money="amount"),
-    Record("payments.payment", _("Payments"), PaymentRow, apply, after=("customers.customer",), money="amount"),
+    Record("payments.charge", _("Charges"), ChargeRow, apply, ("customers.customer",), "amount", "customer_no"),
+    Record("payments.payment", _("Payments"), PaymentRow, apply, ("customers.customer",), "amount", "customer_no"),
 )

@@ -62,6 +62,7 @@ def routes() -> Iterable[Route]:
     """The console, its search, and the customer's page."""
     yield Route("GET", "/admin", lead_in, RIGHT, "kernel.console.short")
     yield Route("GET", "/admin/", show_desk, RIGHT, "kernel.console", template="kernel/pages/desk.html")
+    yield Route("GET", "/admin/queue", tell_queue, RIGHT, "kernel.queue")
     yield Route(
         "GET",
         "/admin/search",
@@ -103,6 +104,16 @@ async def show_desk(request: web.Request) -> object:
         "unavailable": waiting.unavailable,
         "cards": await dashboard_cards(request),
     }
+
+
+async def tell_queue(request: web.Request) -> web.Response:
+    """How much waits behind each address, for the counts beside the places of the rail; places that show a part of it
+    (a filter) count together."""
+    counts: dict[str, int] = {}
+    for item in [*(await queue(request)).items, *await _failed_jobs(request)]:
+        path = item.url.partition("?")[0]
+        counts[path] = counts.get(path, 0) + item.count
+    return web.json_response(counts, headers={"Cache-Control": "no-store"})
 
 
 async def _failed_jobs(request: web.Request) -> list[QueueItem]:

@@ -85,6 +85,30 @@ if (search && hits) {
   search.form.addEventListener("focusout", (event) => { if (!search.form.contains(event.relatedTarget)) fold(); });
 }
 
+// Counts of waiting work beside the places of the rail; asked for once in half a minute at most.
+const places = [...document.querySelectorAll(".rail .places a")];
+async function waiting() {
+  const kept = JSON.parse(sessionStorage.getItem("queue") ?? "null");
+  if (kept && Date.now() - kept.at < 30000) return kept.counts;
+  const answer = await fetch("/admin/queue");
+  if (!answer.ok || answer.redirected) return {};
+  const counts = await answer.json();
+  sessionStorage.setItem("queue", JSON.stringify({ at: Date.now(), counts }));
+  return counts;
+}
+if (places.length) {
+  waiting().then((counts) => {
+    for (const place of places) {
+      const count = counts[new URL(place.href).pathname];
+      if (!count) continue;
+      const mark = document.createElement("span");
+      mark.className = "count";
+      mark.textContent = count > 9999 ? "9999+" : count;
+      place.append(mark);
+    }
+  }).catch(() => {});
+}
+
 // On a narrow screen the menu starts folded.
 const menu = document.querySelector("details.menu");
 if (menu && matchMedia("(max-width: 60rem)").matches) menu.open = false;

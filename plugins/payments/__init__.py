@@ -194,6 +194,7 @@ def register_jobs() -> Iterable[Job]:
 @hookimpl
 def register_demo() -> Iterable[Demo]:
     yield Demo(demo.fill)
+    yield Demo(overview.fill)
 
 
 @hookimpl
@@ -208,7 +209,7 @@ async def queue_items(request: Request) -> Sequence[QueueItem]:
 
 @hookimpl
 async def dashboard_cards(request: Request) -> Sequence[Card]:
-    return [await pages.dashboard(request)] if request[ACTOR].may("payments.view") else []
+    return await overview.cards(request) if request[ACTOR].may("payments.view") else []
 
 
 @hookimpl

@@ -16,7 +16,6 @@ from kernel import (
     FORM,
     SITE,
     Badge,
-    Card,
     Column,
     Filter,
     Line,
@@ -727,13 +726,6 @@ def _line(entry: Mapping[str, Any], on: date) -> dict[str, Any]:
         "status": status,
         "voided_at": datetime.fromisoformat(voided_at) if voided_at else None,
     }
-
-
-async def dashboard(request: Request) -> Card:
-    """The last entries that somebody made, and how to make another."""
-    recent = await store.recent(request[CONN], 5)
-    data = {"recent": recent, "kinds": KINDS, "states": STATES, "may_enter": request[ACTOR].may("payments.enter")}
-    return Card(_("Ledger"), "payments/dashboard.html", data, order=10)
 
 
 ROUTES: Final = (

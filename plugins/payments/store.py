@@ -708,21 +708,6 @@ async def card(conn: Connection, customer: int, before: tuple[date, int] | None,
     return await conn.fetch(CARD_SQL, customer, day, number, limit)
 
 
-RECENT_SQL: Final[LiteralString] = """
-select e.id, e.kind, e.side, e.state, e.amount, e.counted_on, e.title, c.customer_no, c.name
-from payments.entry e
-join payments.account a on a.id = e.account_id
-join kernel.customer c on c.id = a.customer
-order by e.id desc
-limit $1
-"""
-
-
-async def recent(conn: Connection, limit: int) -> Sequence[Row]:
-    """The newest entries."""
-    return await conn.fetch(RECENT_SQL, limit)
-
-
 # --- the demonstration ----------------------------------------------------------------------------------------------
 
 FIRST_CUSTOMERS_SQL: Final[LiteralString] = """

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from kernel import Check, Command, Job, Nav, Permission, Route, Verb
-from plugins.payments.overview import finding
+from plugins.payments.overview import figures, finding, pages
 
 ROUTES: Sequence[Route] = ()
 PERMISSIONS: Sequence[Permission] = ()
@@ -11,7 +11,9 @@ NAVIGATION: Sequence[Nav] = ()
 VERBS: Sequence[Verb] = ()
 CHECKS: Sequence[Check] = ()
 COMMANDS: Sequence[Command] = ()
-JOBS: Sequence[Job] = ()
+JOBS: Sequence[Job] = figures.JOBS
 
 search = finding.search
 badges = finding.badges
+cards = pages.cards
+fill = figures.fill

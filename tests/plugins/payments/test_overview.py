@@ -6,10 +6,12 @@ from datetime import date, timedelta
 
 import pytest
 
-from kernel import Connection
+from kernel import Connection, Money
 from kernel.plugin.permissions import Role
 from kernel.testing import Office
-from plugins.payments.overview import store
+from plugins.payments.overview import figures, store
+from plugins.payments.overview.chart import ceiling, chart, strips
+from plugins.payments.overview.figures import Age, Month
 from plugins.payments.overview.finding import read
 from tests.plugins.payments.ledger import TODAY, Book, acting, set_rules
 
@@ -80,3 +82,65 @@ async def test_everybody_has_a_badge_that_tells_how_they_stand(office: Office) -
     assert page.text.count("badge due") == 1
     for words in ("Zaległość 50,00", "Do zapłaty 7,00", "Nadpłata 20,00", "Rozliczone"):
         assert words in page.text
+
+
+# --- the first page -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("grosze", "end"), [(0, 100), (100, 100), (101, 200), (30_000, 50_000), (9_797_775, 10_000_000)]
+)
+def test_a_scale_ends_at_a_round_figure(grosze: int, end: int) -> None:
+    assert ceiling(grosze) == end
+
+
+def test_a_chart_stands_on_zero_and_holds_everything() -> None:
+    months = [Month(date(2026, n, 1), Money(n * 100_000), Money((13 - n) * 90_000)) for n in range(1, 13)]
+    drawn = chart(months)
+    assert [amount.grosze for _y, amount in drawn.scale] == [0, 1_000_000, 2_000_000]
+    assert all(bar.y + bar.height == pytest.approx(drawn.base) for bar in drawn.bars)
+    assert all(0 <= bar.y <= drawn.base and 0 <= bar.mark <= drawn.base for bar in drawn.bars)
+    assert chart([Month(date(2026, 1, 1), Money(-500), Money(0))]).bars[0].height == 0
+    assert [strip.width for strip in strips([Age("to_30", Money(50), 1), Age("to_60", Money(100), 1)])] == [50.0, 100.0]
+    assert [strip.width for strip in strips([Age("to_30", Money(0), 0)])] == [0.0]
+
+
+async def test_figures_of_the_first_page_are_those_of_the_ledger(office: Office) -> None:
+    async with acting(office.site) as conn:
+        book = await Book.opened(conn)
+        other = await Book.opened(conn, "2")
+        await book.post(book.charge(50_000, date(2026, 10, 20)), book.payment(20_000, date(2026, 11, 2)))
+        (wrong,) = await book.post(book.charge(9_900, date(2026, 10, 21)))
+        await book.reverse(wrong)
+        await other.post(other.charge(7_000, date(2026, 11, 20), issued_on=date(2026, 11, 3)))
+        await other.post(other.charge(1_000, date(2026, 12, 20), issued_on=date(2026, 11, 3)))
+        await figures.take(conn, TODAY, office.site.clock.now())
+        kept, recent = await figures.first_page(conn)
+    assert kept is not None
+    sums = {month.first: (month.charged.grosze, month.collected.grosze) for month in kept.months}
+    assert len(sums) == 12
+    assert list(sums) == sorted(sums)
+    assert sum(charged for charged, _collected in sums.values()) == 50_000 + 7_000 + 1_000, "what was reversed is off"
+    assert sums[date(2026, 11, 1)][1] == 20_000
+    assert kept.arrears == Money(30_000 + 7_000)
+    assert [(age.name, age.amount.grosze, age.accounts) for age in kept.ages if age.amount] == [
+        ("to_30", 7_000, 1),
+        ("to_60", 30_000, 1),
+    ]
+    assert kept.debtors == 2
+    assert len(recent) == 5
+
+
+async def test_the_first_page_shows_charts_with_their_tables(office: Office) -> None:
+    admin = await office.visitor(Role.ADMIN)
+    assert "w ciągu kwadransa" in (await admin.get("/admin/")).text
+    await figures.refresh(office.site, {})
+    page = (await admin.get("/admin/")).text
+    assert page.count('<svg class="chart"') == 1
+    assert "<title id=" in page
+    assert "<desc id=" in page
+    assert "style=" not in page
+    assert page.count("side=charge&amp;state=approved&amp;since=") == 12
+    assert "standing=arrears" in page
+    counts = (await admin.get("/admin/queue")).json()
+    assert isinstance(counts, dict)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from kernel import ACTOR, STAFF, Card, Nav, Permission, Plugin, Request, Role, Route, _, hookimpl
-from plugins.printing import pages
+from kernel import ACTOR, STAFF, Card, Nav, Permission, Plugin, Request, Role, Route, Verb, _, hookimpl
+from plugins.printing import orders, pages
 
 plugin = Plugin(api=1, requires=("payments",))
 
@@ -14,6 +14,9 @@ plugin = Plugin(api=1, requires=("payments",))
 def register_permissions() -> Iterable[Permission]:
     yield Permission("printing.order", _("Print a payment order"), {Role.CUSTOMER})
     yield Permission("printing.order_for_customer", _("Print a payment order for a customer"), STAFF)
+    yield Permission(
+        "printing.delete_order", _("Delete payment orders that were made"), {Role.SUPERADMIN}, superadmin_mode=True
+    )
 
 
 @hookimpl
@@ -36,11 +39,18 @@ def register_routes() -> Iterable[Route]:
         "printing.order_for_customer",
         query=pages.Choice,
     )
+    yield from orders.ROUTES
+
+
+@hookimpl
+def register_audit_verbs() -> Iterable[Verb]:
+    yield Verb("printing.order_deleted", _("deleted the payment order {reference}, {amount}: {reason}"))
 
 
 @hookimpl
 def register_navigation() -> Iterable[Nav]:
     yield Nav(_("Pay"), "printing.order", order=30, icon="pay")
+    yield Nav(_("Payment orders"), "printing.orders", order=26, icon="order")
 
 
 @hookimpl

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import date, datetime
-from typing import Final, LiteralString
+from typing import Any, Final, LiteralString
 
-from kernel import Connection, Money, Row
+from kernel import Connection, Money, Row, audit, tell_deleted
 from plugins.printing.model import OrderKind, PaymentOrder, reference_of
 
 
@@ -54,13 +54,13 @@ ADD_ORDER_SQL: Final[LiteralString] = """
             (id, reference, customer, customer_no, kind, payee_name, payee_address, payee_nip, payee_account,
              payer_name, payer_address, amount, title, pay_by, made_on)
         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)
-        on conflict (customer, made_on, payee_account, kind, amount, title) do nothing
+        on conflict (customer, made_on, payee_account, kind, amount, title) where deleted_at is null do nothing
         returning reference)
     select reference from added
     union all
     select reference from printing.payment_order
     where customer = $3 and made_on = $15 and payee_account = $9 and kind = $5 and title = $13
-      and amount is not distinct from $12
+      and amount is not distinct from $12 and deleted_at is null
     limit 1
 """
 
@@ -92,7 +92,7 @@ MADE_ORDER_SQL: Final[LiteralString] = """
     select reference, customer_no, kind, payee_name, payee_address, payee_nip, payee_account, payer_name,
            payer_address, amount, title, pay_by, made_at
     from printing.payment_order
-    where customer = $1 and reference = $2
+    where customer = $1 and reference = $2 and deleted_at is null
 """
 
 
@@ -116,3 +116,53 @@ def _order(row: Row) -> PaymentOrder:
         customer_no=row["customer_no"],
         reference=row["reference"],
     )
+
+
+# --- deletion -------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """An order as the office sees it: whose it is, what it is for, and whether it was deleted."""
+
+    reference: str
+    customer: int
+    customer_no: str
+    payer_name: str
+    amount: Money | None
+    title: str
+    made_on: date
+    deleted: bool
+
+
+KEPT_SQL: Final[LiteralString] = """
+    select reference, customer, customer_no, payer_name, amount, title, made_on, deleted_at is not null as deleted
+    from printing.payment_order
+    where reference = $1
+"""
+
+
+async def kept(conn: Connection, reference: str) -> Kept | None:
+    """Any order by its reference, also one that was deleted; None when there is none."""
+    row = await conn.fetchrow(KEPT_SQL, reference)
+    if row is None:
+        return None
+    values: dict[str, Any] = dict(row)
+    values["amount"] = None if row["amount"] is None else Money(row["amount"])
+    return Kept(**values)
+
+
+DELETE_ORDER_SQL: Final[LiteralString] = "select printing.delete_order($1, $2)"
+
+
+async def delete_order(conn: Connection, order: Kept, reason: str) -> None:
+    """Delete an order, audited; its reference stays taken, and the other superadministrators are told.
+
+    The database lets nobody do it but a superadministrator in the announced mode, and leaves the tombstone itself.
+    """
+    await conn.execute(DELETE_ORDER_SQL, order.reference, reason)
+    facts = {"reference": order.reference, "amount": order.amount, "reason": reason}
+    await audit(
+        conn, "printing.order_deleted", customer=order.customer, subject=f"payment-order {order.reference}", **facts
+    )
+    await tell_deleted(conn, "printing.order_deleted", order.reference, facts)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Any, LiteralString
 
-from kernel.db.connection import Connection, Row
+from kernel.db.connection import Connection, Cursors, Row
 from kernel.db.pool import Database
 
 
@@ -64,6 +64,5 @@ class Borrowed:
             table_name, records=records, columns=columns, schema_name=schema_name
         )
 
-    async def cursor(self, query: LiteralString, /, *args: object, prefetch: int = 500) -> AsyncIterator[Row]:
-        async for row in (await self._taken()).cursor(query, *args, prefetch=prefetch):
-            yield row
+    def cursor(self, query: LiteralString, /, *args: object, prefetch: int | None = None) -> Cursors:
+        raise RuntimeError("a cursor needs a transaction, which a page that only shows has not")

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import closing
-from typing import Any, Final
+from typing import Final
 from zoneinfo import ZoneInfo
 
-from kernel import Connection, Row
+from kernel import Connection
 from plugins.exports.model import Order
 from plugins.exports.writing import PIECE, writer_of
 
@@ -27,7 +27,8 @@ async def made(conn: Connection, order: Order, zone: ZoneInfo) -> AsyncGenerator
     """
     with closing(writer_of(order.format, str(order.export.label), order.export.columns, zone)) as writer:
         content, rows = bytearray(await asyncio.to_thread(writer.head)), 0
-        async for batch in _batches(conn, order):
+        cursor = await conn.cursor(order.export.select, *order.chosen)
+        while batch := await cursor.fetch(BATCH):
             content += await asyncio.to_thread(writer.rows, batch)
             rows += len(batch)
             if len(content) >= PIECE or rows % (10 * BATCH) == 0:
@@ -40,15 +41,3 @@ async def made(conn: Connection, order: Order, zone: ZoneInfo) -> AsyncGenerator
                 yield bytes(content), rows
                 content.clear()
         yield bytes(content), rows
-
-
-async def _batches(conn: Connection, order: Order) -> AsyncIterator[list[Row]]:
-    batch: list[Row] = []
-    arguments: tuple[Any, ...] = order.chosen
-    async for row in conn.cursor(order.export.select, *arguments, prefetch=BATCH):
-        batch.append(row)
-        if len(batch) == BATCH:
-            yield batch
-            batch = []
-    if batch:
-        yield batch

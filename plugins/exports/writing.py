@@ -94,11 +94,13 @@ class _Csv:
 
 
 def _columns(batch: Sequence[Row], names: Sequence[str], cells: Sequence[Cells]) -> list[Sequence[object]]:
-    return [made([row[name] for row in batch]) for name, made in zip(names, cells, strict=True)]
+    found = dict(zip(batch[0].keys(), zip(*(row.values() for row in batch), strict=True), strict=True)) if batch else {}
+    return [made(found.get(name, ())) for name, made in zip(names, cells, strict=True)]
 
 
 def _texts(values: Sequence[Any]) -> list[str]:
-    return [defused(value) if value else "" for value in values]
+    known = {value: defused(value) if value else "" for value in set(values)}  # many rows say the same
+    return [known[value] for value in values]
 
 
 def _amounts(values: Sequence[Any]) -> list[str]:

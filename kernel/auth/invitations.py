@@ -113,12 +113,14 @@ SENT_SQL: Final[LiteralString] = "update kernel.invitation set sent_at = $2, exp
 
 
 async def send_again(conn: Connection, held: Invitation, link: str, organisation: str, now: datetime) -> None:
-    """Mail a fresh link; the one before works no more. Raises AlreadyOver."""
+    """Mail a fresh link; the one before works no more. Raises AlreadyOver; CustomerGone for a login that was disabled,
+    as it is when the customer died."""
     if not held.is_open or held.user is None:
         raise AlreadyOver
-    await conn.execute(SENT_SQL, held.id, now, now + LASTS)
     user = await people.user(conn, held.user)
-    assert user is not None  # noqa: S101  an open invitation has its login
+    if user is None or not user.active:
+        raise CustomerGone(held.customer_no)
+    await conn.execute(SENT_SQL, held.id, now, now + LASTS)
     await audit(conn, "kernel.invitation_sent", customer=held.customer, subject=f"user {held.user}", login=held.login)
     await _send(conn, held.user, held.login, held.email, user.language, link, organisation, now)
 

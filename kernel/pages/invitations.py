@@ -28,6 +28,7 @@ _STATES: Final = {
     "accepted": Badge(_("accepted"), "credit"),
     "withdrawn": Badge(_("withdrawn invitation")),
 }
+_GONE: Final = _("This customer is not active: nobody gets a login")
 _OVER: Final = _("This invitation was accepted or withdrawn already")
 
 INVITATIONS: Final = Listing(
@@ -123,7 +124,7 @@ async def invite(request: web.Request, form: InvitationForm) -> web.Response:
     except UnknownCustomer:
         raise Refused(_("There is no customer with this number"), field="customer_no") from None
     except CustomerGone:
-        raise Refused(_("This customer is not active: nobody gets a login"), field="customer_no") from None
+        raise Refused(_GONE, field="customer_no") from None
     flash = _("The invitation is on its way to {email}", email=form.email)
     return redirect(request, "kernel.invitation", invitation=number, flash=flash)
 
@@ -148,6 +149,8 @@ async def send_again(request: web.Request) -> web.Response:
         await invitations.send_again(request[CONN], held, _link(request), organisation_of(site), site.clock.now())
     except AlreadyOver:
         raise Refused(_OVER) from None
+    except CustomerGone:
+        raise Refused(_GONE) from None
     flash = _("A new link is on its way to {email}; the one before works no more", email=held.email)
     return redirect(request, "kernel.invitation", invitation=held.id, flash=flash)
 

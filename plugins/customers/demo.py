@@ -140,8 +140,53 @@ from tenant join customer using (customer_no) order by customer_no
 """
 
 
+# Every twelfth flat had another owner before; the first of them died, and a garage stands empty since.
+HISTORY_SQL: Final[LiteralString] = """
+with flat as (
+    select p.id, p.customer, row_number() over (order by p.id) as place,
+           $1::date - 200 - 37 * row_number() over (order by p.id)::int as since
+    from (select id, customer, row_number() over (order by id) as n from kernel.service_point) p where p.n % 12 = 5
+), former as (
+    insert into kernel.customer (customer_no, name, given_name, family_name, status, street, building, postal_code,
+                                 city, phone)
+    select (9000 + place)::text, g.given || ' ' || g.family, g.given, g.family,
+           case when place = 1 then 'deceased' else 'closed' end, 'Nowa', place::text, '60-101', $2,
+           case when place = 1 then '' else '61 555 0' || (100 + place) % 10 || ' 22' end
+    from flat cross join lateral (
+        select ($3::text[])[1 + place % cardinality($3)] as given, ($4::text[])[1 + place % cardinality($4)] as family
+    ) g
+    returning id, customer_no
+), begun as (
+    update customers.tenure t set since = flat.since from flat where t.premises = flat.id and t.customer = flat.customer
+), ended as (
+    insert into customers.tenure (premises, customer, role, share, since, until)
+    select flat.id, former.id, 'owner', 100, flat.since - 2000, flat.since - 1
+    from flat join former on former.customer_no = (9000 + flat.place)::text
+), garage as (
+    insert into kernel.service_point (code, kind, street, building, flat, postal_code, city)
+    values ('G/1', 'garaż', 'Lipowa', '1', 'G1', '60-702', $2) returning id
+)
+insert into customers.death (customer, died_on, heirs, status_before)
+select former.id, $1::date - 30, $5, 'active' from former where customer_no = '9001'
+"""
+DEATH_AND_GARAGE_SQL: Final[LiteralString] = """
+insert into customers.tenure (premises, customer, role, since, until)
+select p.id, c.id, 'tenant', $1::date - 900, $1::date - 31
+from kernel.service_point p, kernel.customer c where p.code = 'G/1' and c.customer_no = '9001'
+"""
+HEIRS: Final = "Córka: Ewa Nowak, ul. Polna 2/3, 60-101 Poznań. Sprawa spadkowa w toku."
+
+
 async def fill(site: Site, conn: Connection, plan: DemoPlan) -> Sequence[DemoLogin]:
-    """Put the tenants into the register, each with a flat. Who gets a login, the plugin that knows balances says."""
+    """Put the tenants into the register, each with a flat, and some who were there before them.
+
+    Who gets a login, the plugin that knows balances says.
+    """
     made = [{name: getattr(tenant, name) for name in Tenant.__slots__} for tenant in tenants(plan)]
     await conn.execute(FILL_SQL, made, CITY)
+    today = site.clock.today()
+    women = _WOMEN.split()
+    families = [feminine(family) for family in _FAMILIES.split()]
+    await conn.execute(HISTORY_SQL, today, CITY, women, families, HEIRS)
+    await conn.execute(DEATH_AND_GARAGE_SQL, today)
     return ()

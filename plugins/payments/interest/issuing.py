@@ -68,7 +68,7 @@ async def books(conn: Connection) -> list[tuple[int, str]]:
 BEGIN_SQL: Final[LiteralString] = """
 insert into payments.interest_issuing (book, as_of, pay_days, at_least, customer_kind, accounts)
 select $1, $2, $3, $4, $5, count(*) from payments.account a join kernel.customer c on c.id = a.customer
-where a.book = $1 and a.closed_on is null and ($5 = '' or c.kind = $5)
+where a.book = $1 and a.closed_on is null and ($5 = '' or c.kind = $5) and c.status <> 'deceased'
 returning id
 """
 
@@ -146,7 +146,7 @@ from payments.interest_issuing where id = $1 and state = $2 for update
 """
 NEXT_SQL: Final[LiteralString] = """
 select a.id from payments.account a join kernel.customer c on c.id = a.customer
-where a.book = $1 and a.id > $2 and a.closed_on is null and ($3 = '' or c.kind = $3)
+where a.book = $1 and a.id > $2 and a.closed_on is null and ($3 = '' or c.kind = $3) and c.status <> 'deceased'
 order by a.id limit $4
 """
 ADVANCE_SQL: Final[LiteralString] = """

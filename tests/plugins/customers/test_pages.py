@@ -199,7 +199,9 @@ async def test_customers_do_not_see_the_register(office: Office, conn: Connectio
 
 async def test_the_demonstration(office: Office, conn: Connection) -> None:
     await demo.fill(office.site, conn, DemoPlan(120, 24, 1))
-    assert await conn.fetchval("select count(*) from kernel.customer") == 120
+    assert await conn.fetchval("select count(*) from kernel.customer where status = 'active'") == 120
     assert await conn.fetchval("select count(distinct customer) from kernel.service_point") == 120
+    assert await conn.fetchval("select count(*) from customers.tenure where until is not null") == 11
+    assert await conn.fetchval("select count(*) from customers.death") == 1
     admin = await office.visitor(Role.ADMIN)
     assert (await admin.get("/admin/customers")).status == 200

@@ -78,7 +78,7 @@ MADE: Final = Listing(
         Column("bytes", _("Size"), show=_size),
         Column("made_by_name", _("Made by"), sort='kernel.pl_sort(made_by_name) collate "C"'),
         Column("made_at", _("Made"), "moment", sort="made_at"),
-        Column("kept_until", _("Kept until"), "date"),
+        Column("kept_until", _("Kept until"), "moment"),
     ),
     order="-id",
     filters=(

@@ -9,7 +9,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from datetime import date, datetime
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -41,7 +41,7 @@ async def discover(settings: Settings) -> Mapping[str, Sequence[str]]:
 async def stream(settings: Settings, query: str) -> AsyncIterator[Sequence[RawRow]]:
     """The rows of a sheet, five hundred at a time. Raises SourceError."""
     async with _reading(settings, query) as lines:
-        said: Mapping[str, list[str]] = await anext(lines, {})
+        said = cast("Mapping[str, list[str]]", await anext(lines, None) or {})
         names = _checked(settings.path, said.get(query, []))
         async for rows in lines:
             yield [dict(zip(names, map(_value, row), strict=False)) for row in rows]

@@ -17,6 +17,7 @@ from kernel import (
     Role,
     Route,
     SearchHit,
+    Service,
     Tab,
     Verb,
     _,
@@ -25,12 +26,16 @@ from kernel import (
 from plugins.customers import demo, exports, finding, pages, store
 from plugins.customers.bulk import pages as bulk
 from plugins.customers.changes import pages as changing
+from plugins.customers.groups import declarations as groups
+from plugins.customers.groups.face import Groups
 from plugins.customers.identity import pages as identity
 from plugins.customers.leaving import pages as leaving
 from plugins.customers.model import CustomerRow
-from plugins.customers.parts import customer_tab
+from plugins.customers.parts import customer_parts
 from plugins.customers.premises import handing, jobs
 from plugins.customers.premises import pages as premises
+
+__all__ = ["Groups"]
 
 plugin = Plugin(api=1)
 
@@ -48,15 +53,20 @@ def register_permissions() -> Iterable[Permission]:
 
 @hookimpl
 def register_routes() -> Iterable[Route]:
-    return tuple(
-        route for part in (pages, leaving, changing, identity, bulk, premises, handing) for route in part.ROUTES
-    )
+    parts = (pages, leaving, changing, identity, bulk, premises, handing, groups)
+    return tuple(route for part in parts for route in part.ROUTES)
 
 
 @hookimpl
 def register_navigation() -> Iterable[Nav]:
     yield Nav(_("Customers"), "customers.list", 20, "users")
     yield Nav(_("Premises"), "customers.premises_list", 21, "home")
+    yield from groups.NAVIGATION
+
+
+@hookimpl
+def register_services() -> Iterable[Service]:
+    return groups.SERVICES
 
 
 @hookimpl
@@ -100,6 +110,7 @@ def register_audit_verbs() -> Iterable[Verb]:
     yield Verb("customers.identity_seen", _("read the customer’s PESEL"))
     yield Verb("customers.added_by_import", _("added the customer from the source {source}"))
     yield Verb("customers.changed_by_import", _("took the customer’s data over from the source {source}"))
+    yield from groups.VERBS
 
 
 @hookimpl
@@ -111,7 +122,7 @@ def register_demo() -> Iterable[Demo]:
 async def customer_tabs(request: Request, customer: int) -> Sequence[Tab]:
     if not request[ACTOR].may("customers.view"):
         return ()
-    return [await customer_tab(request, customer)]
+    return await customer_parts(request, customer)
 
 
 @hookimpl

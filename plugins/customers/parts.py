@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import date
 from typing import Any, Final, LiteralString
 
 from kernel import ACTOR, CONN, SITE, Request, Tab, _
@@ -27,8 +28,8 @@ select (
 """
 
 
-async def customer_tab(request: Request, customer: int) -> Tab:
-    """Premises with their periods; a death and its note on heirs; that the data were removed."""
+async def customer_parts(request: Request, customer: int) -> list[Tab]:
+    """First of all a death with its note on heirs, or that the data were removed; and premises with their periods."""
     row = await request[CONN].fetchrow(PART_SQL, customer)
     assert row is not None  # noqa: S101  a select without a table returns its row
     today, may = request[SITE].clock.today(), request[ACTOR].may
@@ -37,12 +38,17 @@ async def customer_tab(request: Request, customer: int) -> Tab:
         "customer": customer,
         "now": [line for line in lines if not line["tenure"].ends < today],
         "before": [line for line in lines if line["tenure"].ends < today],
-        "death": row["death"],
-        "is_removed": row["tombstone"] is not None,
         "may_change": may("customers.change") and row["tombstone"] is None,
         "may_identity": may("customers.identity") and row["tombstone"] is None,
     }
-    return Tab("customers.points", _("Premises"), "customers/points.html", data, 30)
+    premises = Tab("customers.points", _("Premises"), "customers/points.html", data, 30)
+    if row["tombstone"] is not None:
+        return [Tab("customers.removed", _("Data removed"), "customers/removed.html", {}, 1), premises]
+    if row["death"] is None:
+        return [premises]
+    day: str | None = row["death"]["died_on"]
+    death = {"day": date.fromisoformat(day) if day else None, "heirs": row["death"]["heirs"], "customer": customer}
+    return [Tab("customers.death", _("The customer has died"), "customers/died.html", death, 1), premises]
 
 
 def _line(facts: dict[str, Any]) -> dict[str, Any]:

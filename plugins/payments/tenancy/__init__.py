@@ -76,7 +76,7 @@ async def closing_card(request: Request) -> list[Card]:
     accounts = [row for row in await store.open_standings(request[CONN], customer) if row["owed"] or row["credit"]]
     lines = [{**row, "owed": Money(row["owed"]), "credit": Money(row["credit"])} for row in accounts]
     data = {"accounts": lines, "may_enter": request[ACTOR].may("payments.enter")}
-    return [Card(_("Still open"), "payments/tenancy/closing.html", data)] if lines else []
+    return [Card(_("Not settled yet"), "payments/tenancy/closing.html", data)] if lines else []
 
 
 async def handover_card(request: Request) -> list[Card]:

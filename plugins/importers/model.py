@@ -12,7 +12,7 @@ from datetime import date, datetime, timedelta
 from decimal import Decimal
 from functools import cache
 from hashlib import blake2b
-from typing import Any, Final, Union, get_args, get_origin
+from typing import Annotated, Any, Final, Union, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import PydanticCustomError
@@ -21,6 +21,8 @@ from kernel import Money, RawRow, Record, Text, _, parse_date
 from plugins.importers.profile import Entity, Rule
 
 _CONTROL: Final = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
+_NO_DAY: Final = re.compile(r"0{8}|[0\s]*([-./][0\s]*){2}([ T]00:00(:00)?)?")
+"""How sources write that there is no day: ``0000-00-00``, ``00.00.0000``, only its separators."""
 _SHOWN: Final = 80
 """How much of a wrong value is kept to be shown."""
 
@@ -138,6 +140,8 @@ def _kind(model: type[BaseModel], name: str) -> type:
     annotation: Any = model.model_fields[name].annotation
     if get_origin(annotation) in (Union, types.UnionType):
         annotation = next((part for part in get_args(annotation) if part is not type(None)), None)
+    if get_origin(annotation) is Annotated:
+        annotation = get_args(annotation)[0]
     return annotation if annotation in (Money, date, str) else object
 
 
@@ -151,7 +155,7 @@ def _fitted(value: object, rule: Rule, kind: type) -> object:
     if rule.prefix:
         return f"{rule.prefix}{_text(value)}"
     if rule.date is not None or rule.days or kind is date:
-        return _day(value, rule)
+        return None if isinstance(value, str) and _NO_DAY.fullmatch(value) else _day(value, rule)
     if kind is Money:
         return _amount(value, rule)
     return _text(value) if kind is str and not isinstance(value, str) else value
@@ -180,6 +184,8 @@ def _text(value: object) -> str | None:
             return f"{value:f}"
         case date():
             return value.isoformat()
+        case bytes():
+            raise _WrongValue("The text is not in the encoding that was expected", value)
         case _:
             raise _WrongValue("The value is not a text", value)
 

@@ -6,20 +6,28 @@ import argparse
 import json
 import shutil
 import sqlite3
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
 from kernel import Connection, Money, Site
+from kernel.db import migrate
+from kernel.plugin.registry import Registry
+from kernel.testing import Cluster, opened_site
 from plugins.importers import commands
 from plugins.payments import Ledger
+from tests.mariadb import PASSWORD, MariaDB
 
-pytestmark = pytest.mark.ebok(plugins=["customers", "payments", "importers", "sqlite", "csv"])
+pytestmark = pytest.mark.ebok(plugins=["customers", "payments", "importers", "sqlite", "mysql", "postgres", "xlsx"])
 
 ROOT = Path(__file__).parents[3]
 EXAMPLE = ROOT / "docs" / "examples" / "chinook.toml"
-DATA = ROOT / "tests" / "data" / "chinook" / "Chinook_Sqlite.sqlite"
+SCRIPTS = ROOT / "tests" / "data" / "chinook"
+DATA = SCRIPTS / "Chinook_Sqlite.sqlite"
 
 
 @pytest.fixture
@@ -195,3 +203,136 @@ async def test_a_customer_of_another_source_is_not_taken(
     assert code == 1
     assert "49" in message
     assert await conn.fetchval("select count(*) from kernel.customer") == 1
+
+
+# --- one profile, three databases ------------------------------------------------------------------------------------
+
+CHANGES = (
+    "update {invoice} set {total} = {total} + 10 where {id} = 64",
+    "delete from {invoice_line} where {id} = 1",
+    "delete from {invoice} where {id} = 1",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """One of the databases: its ``[source]``, and how to change it."""
+
+    kind: str
+    source: str
+    change: Callable[[Sequence[str]], Awaitable[None]]
+
+    async def alter(self) -> None:
+        """One invoice costs ten more, another is gone."""
+        names = {"invoice": "Invoice", "invoice_line": "InvoiceLine", "total": "Total", "id": "InvoiceId"}
+        if self.kind == "postgres":
+            names = {"invoice": "invoice", "invoice_line": "invoice_line", "total": "total", "id": "invoice_id"}
+        await self.change([statement.format(**names) for statement in CHANGES])
+
+
+@pytest.fixture
+async def origins(tmp_path: Path, mysql_server: MariaDB, cluster: Cluster) -> AsyncIterator[list[Origin]]:
+    """The sample database in SQLite, MySQL and PostgreSQL."""
+    shutil.copy(DATA, tmp_path / "shop.sqlite")
+    mysql_server.run((SCRIPTS / "Chinook_MySql.sql").read_text(encoding="utf-8"))
+    await cluster.server.create_database("chinook")
+    place = urlsplit(cluster.server.endpoints("chinook").dsn)
+    foreign = await migrate.connect(cluster.server.endpoints("chinook").owner_dsn)
+    script = (SCRIPTS / "Chinook_PostgreSql.sql").read_text(encoding="utf-8").partition("\\c chinook;")[2]
+    await foreign.execute(
+        f"create schema shop; set search_path = shop; {script};"
+        "grant usage on schema shop to public; grant select on all tables in schema shop to public"
+    )
+
+    async def in_sqlite(statements: Sequence[str]) -> None:
+        change(tmp_path / "shop.sqlite", *statements)
+
+    async def in_mysql(statements: Sequence[str]) -> None:
+        mysql_server.run("; ".join(statements), "Chinook")
+
+    async def in_postgres(statements: Sequence[str]) -> None:
+        await foreign.execute("; ".join(statements))
+
+    socket = parse_qs(place.query)["host"][0]
+    yield [
+        Origin("sqlite", 'path = "shop.sqlite"', in_sqlite),
+        Origin(
+            "mysql",
+            f'port = {mysql_server.port}\nuser = "root"\npassword_env = "SHOP_PASSWORD"\ndatabase = "Chinook"',
+            in_mysql,
+        ),
+        Origin(
+            "postgres",
+            f'host = "{socket}"\nuser = "{place.username}"\npassword = "{place.password}"\ndatabase = "chinook"\n'
+            'namespace = "shop"',
+            in_postgres,
+        ),
+    ]
+    await foreign.close()
+    await cluster.server.drop_database("chinook")
+
+
+LEDGER = (
+    "select c.customer_no, c.name, c.phone, c.email, c.city from kernel.customer c order by c.customer_no",
+    """
+    select c.customer_no, e.side, e.kind, e.amount, e.open_amount, e.issued_on, e.due_on, e.effective_due_on,
+        e.value_date, e.title, e.document_no, e.state, e.external_id, e.external_version, e.journal_no
+    from payments.entry e join payments.account a on a.id = e.account_id join kernel.customer c on c.id = a.customer
+    order by c.customer_no, e.external_id, e.external_version, e.kind, e.id
+    """,
+    """
+    select h.external_id as charge, p.kind, l.amount, l.rule, l.value_date, l.released_at is null as holds
+    from payments.allocation l join payments.entry h on h.account_id = l.account_id and h.id = l.charge
+    join payments.entry p on p.account_id = l.account_id and p.id = l.credit
+    order by h.external_id, p.kind, l.amount, holds
+    """,
+    """
+    select c.customer_no, b.charged, b.credited, b.oldest_open_due
+    from payments.account_balance b join payments.account a on a.id = b.account_id
+    join kernel.customer c on c.id = a.customer order by c.customer_no
+    """,
+)
+
+
+async def ledger(conn: Connection) -> list[list[tuple[Any, ...]]]:
+    """Customers, entries, allocations and balances."""
+    return [[tuple(row.values()) for row in await conn.fetch(query)] for query in LEDGER]
+
+
+async def test_three_databases_give_one_ledger(
+    cluster: Cluster,
+    registry: Registry,
+    origins: list[Origin],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setenv("SHOP_PASSWORD", PASSWORD)
+    text = EXAMPLE.read_text(encoding="utf-8")
+    head, tail = text.partition("[source]")[0], text.partition("\n[[entity]]")[2]
+    first: list[list[list[tuple[Any, ...]]]] = []
+    second: list[list[list[tuple[Any, ...]]]] = []
+    for origin in origins:
+        profile = tmp_path / f"{origin.kind}.toml"
+        profile.write_text(
+            f'{head}[source]\nkind = "{origin.kind}"\n{origin.source}\n\n[[entity]]{tail}', encoding="utf-8"
+        )
+        async with opened_site(cluster, registry) as site, site.db.connection() as conn:
+            code, data = await ebok(site, capsys, "run", profile, approve=True)
+            assert (code, data["state"], counts(data)) == (0, "applied", [(59, 0, 0, 0, 0), (412, 0, 0, 0, 0)])
+            first.append(await ledger(conn))
+            written = await conn.fetchval("select count(*) from kernel.audit_log")
+            code, data = await ebok(site, capsys, "run", profile, approve=True)
+            assert (code, counts(data)) == (0, [(0, 0, 59, 0, 0), (0, 0, 412, 0, 0)])
+            assert await ledger(conn) == first[-1]
+            assert await conn.fetchval("select count(*) from importers.difference where run = $1", data["run"]) == 0
+            assert await conn.fetchval("select count(*) from kernel.audit_log") == written + 1, "only that it ran"
+            await origin.alter()
+            code, data = await ebok(site, capsys, "run", profile, approve=True)
+            assert (code, counts(data)) == (0, [(0, 0, 59, 0, 0), (0, 1, 410, 1, 0)])
+            kinds = await conn.fetch("select kind, count(*) as n from payments.entry group by kind order by kind")
+            assert {row["kind"]: row["n"] for row in kinds} == {"correction": 1, "fee": 412, "reversal": 1}
+            second.append(await ledger(conn))
+    assert first[0] == first[1] == first[2]
+    assert second[0] == second[1] == second[2]
+    assert first[0] != second[0]

@@ -113,7 +113,7 @@ async def test_wrong_sqlite_files(tmp_path: Path) -> None:
 TEXT = 'Numer;Nazwa;Kwota\n1;"Żak; Józef";"1 234,56"\n2;Śliwińska Łucja;0,99\n\n3;"Ęą ""Óś"" źćń";5\n'
 
 
-@pytest.mark.parametrize("coding", ["utf-8", "utf-8-sig", "utf-16", "cp1250", "iso8859-2", "cp852"])
+@pytest.mark.parametrize("coding", ["utf-8", "utf-8-sig", "utf-16", "cp1250", "iso8859-2", "cp852", "mazovia"])
 @pytest.mark.parametrize("delimiter", [";", ",", "\t", "|"])
 async def test_encodings_and_delimiters_are_recognised(tmp_path: Path, coding: str, delimiter: str) -> None:
     path = tmp_path / "wykaz.csv"
@@ -177,7 +177,9 @@ async def test_a_directory_is_a_table_per_file(tmp_path: Path) -> None:
         (b"\n1;2\n", {}),
         (b"a;a\n1;2\n", {}),
         (b'a;b\n1;"x" y\n', {}),
-        ("a;b\n1;ż\n".encode("cp1250"), {"encoding": "utf-8"}),
+        ("a;ł\n1;ż\n".encode("cp1250"), {"encoding": "utf-8"}),
+        (b'a;b\n1;2\n3;"x', {}),
+        (b"a;b;c\n1;2;3\n4;", {}),
     ],
 )
 async def test_wrong_csv_files(tmp_path: Path, content: bytes, options: dict[str, str]) -> None:
@@ -186,6 +188,48 @@ async def test_wrong_csv_files(tmp_path: Path, content: bytes, options: dict[str
     settings = csv_reading.Settings.model_validate({"path": path, **options})
     with pytest.raises(SourceError, match=r"wrong\.csv"):
         await rows_of(csv_reading, settings, "wrong")
+
+
+async def test_remarks_above_the_header(tmp_path: Path) -> None:
+    path = tmp_path / "raport.csv"
+    table = "Nr;Nazwa klienta;Kwota;\n1;Żak, Józef;1 234,56;\n2;Łoś;0,99;\n"
+    for above in (
+        "",
+        "Zestawienie wpłat\nza okres: 2026-10-01, 2026-10-31\n\n",
+        "Zestawienie;;;\nData:;2026-11-24;;\n",
+        "sep=;\n",
+    ):
+        path.write_text(above + table, encoding="cp1250")
+        assert await csv_reading.discover(csv_reading.Settings(path=path)) == {
+            "raport": ["Nr", "Nazwa klienta", "Kwota"]
+        }, above
+        rows = await rows_of(csv_reading, csv_reading.Settings(path=path), "raport")
+        assert rows[0] == {"Nr": "1", "Nazwa klienta": "Żak, Józef", "Kwota": "1 234,56"}
+        assert len(rows) == 2
+    path.write_text("x;y;z;\nuwaga;do;listy;\n" + table, encoding="utf-8")
+    given = csv_reading.Settings(path=path, header_line=3)
+    assert [row["Nr"] for row in await rows_of(csv_reading, given, "raport")] == ["1", "2"]
+
+
+async def test_lines_in_another_encoding_stay_bytes(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    words = ["zażółć", "gęślą", "jaźń", "łąka", "ćma"]
+    for most, other in (("utf-8", "cp1250"), ("cp1250", "utf-8")):
+        lines = [f"{n};{word}\n".encode(other if n == 3 else most) for n, word in enumerate(words)]
+        path.write_bytes(b"nr;tekst\n" + b"".join(lines))
+        rows = await rows_of(csv_reading, csv_reading.Settings(path=path), "a")
+        assert [row["tekst"] for row in rows] == [*words[:3], words[3].encode(other), words[4]]
+    path.write_bytes("nr;tekst\n1;ż\n".encode("cp1250"))
+    [row] = await rows_of(csv_reading, csv_reading.Settings(path=path, encoding="utf-8"), "a")
+    assert row["tekst"] == "ż".encode("cp1250")
+
+
+async def test_a_last_line_without_its_end(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text("a;b;c\n1;2;3\n4;5;6", encoding="utf-8")
+    assert len(await rows_of(csv_reading, csv_reading.Settings(path=path), "a")) == 2
+    path.write_text("a;b;c\n1;2;3\n4;5;6\n\x1a", encoding="utf-8")
+    assert len(await rows_of(csv_reading, csv_reading.Settings(path=path), "a")) == 2
 
 
 async def test_no_such_csv_file(tmp_path: Path) -> None:

@@ -57,6 +57,8 @@ class Problem(Exception):
         self.headers = headers or {}
         self.link = link
         self.close = close
+        self.typed: tuple[str, ...] = ()
+        """What a person had typed into the form that was not accepted; shown, so that it is not lost."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,6 +229,7 @@ class ErrorPage:
     texts: tuple[str, ...]
     request_id: str
     link: tuple[str, Text] | None
+    typed: tuple[str, ...] = ()
 
 
 def _page(request: web.Request, problem: Problem) -> web.Response:
@@ -239,6 +242,7 @@ def _page(request: web.Request, problem: Problem) -> web.Response:
         tuple(dict.fromkeys(str(text) for text in said if text is not None)),
         request.get(REQUEST_ID, "") if problem.status >= 500 else "",
         problem.link,
+        problem.typed,
     )
     return web.Response(status=problem.status, text=_html(request, page), content_type="text/html", charset="utf-8")
 

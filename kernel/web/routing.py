@@ -163,7 +163,12 @@ class Endpoint:
 
     async def act(self, request: web.Request) -> web.StreamResponse:
         """Answer a request that may change something: once, whole, or not at all."""
-        self._admit(request)
+        try:
+            self._admit(request)
+        except Problem as problem:
+            # The right was withdrawn, or the mode ended, while somebody was typing.
+            problem.typed = await _typed(request, self.route)
+            raise
         route = self.route
         edge = request.app[EDGE]
         limits = Limits(edge.upload_bytes if route.files else edge.form_bytes, edge.body_seconds)
@@ -216,6 +221,21 @@ class Endpoint:
             refused.notes,
         )
         return _finished(request, page, await _read(request, page, query), 422)
+
+
+async def _typed(request: web.Request, route: Route) -> tuple[str, ...]:
+    """What a person typed into a form that cannot be accepted any more, to be shown once: no secrets, nothing that the
+    page itself had put in."""
+    if is_api(request) or not request[ACTOR].signed_in or route.body is None:
+        return ()
+    edge = request.app[EDGE]
+    try:
+        submitted = await body.read_form(request, Limits(edge.form_bytes, edge.body_seconds), files=False)
+    except (Problem, web.HTTPException):
+        return ()
+    shown = body.shown_values(route.body, submitted.fields)
+    fields = route.body.model_fields
+    return tuple(value for name, value in shown.items() if name in fields and name != "seen" and value.strip())
 
 
 def idempotency_key() -> str:

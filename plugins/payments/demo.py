@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
+from itertools import groupby
 from random import Random
 from typing import Final
 
@@ -16,7 +17,7 @@ from plugins.payments import store
 from plugins.payments.books import store as books
 from plugins.payments.charging import demo as charging
 from plugins.payments.face import Side
-from plugins.payments.store import Draft, Key
+from plugins.payments.store import Draft
 from plugins.payments.suspense import demo as suspense
 
 BATCH: Final = 20_000
@@ -151,15 +152,20 @@ async def fill(site: Site, conn: Connection, plan: DemoPlan) -> Sequence[DemoLog
         entries += charges
         entries += household.payments(charges, today, draw)
     entries.sort(key=_day)
-    keys: list[Key] = []
-    for start in range(0, len(entries), BATCH):
-        keys += await store.add_drafts(conn, entries[start : start + BATCH])
-    await store.approve(conn, keys, today)
+    for day, of_day in groupby(entries, key=_day):
+        await _book(conn, list(of_day), min(day, today))
     paying = [household for household in households if household.habit in ("late", "in_arrears")][:WAITING]
     await store.add_drafts(conn, [household.payment(household.rent, today, draw) for household in paying])
     await charging.demo(conn, list(accounts.values()), today)
     await suspense.demo(conn, site, list(accounts.values()), today)
     return list(_worth_seeing(households))
+
+
+async def _book(conn: Connection, entries: Sequence[Draft], day: date) -> None:
+    """Enter and approve what belongs to a day, so that every month has its own turnover."""
+    for start in range(0, len(entries), BATCH):
+        keys = await store.add_drafts(conn, entries[start : start + BATCH])
+        await store.approve(conn, keys, day)
 
 
 def _day(entry: Draft) -> date:

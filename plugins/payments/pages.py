@@ -8,7 +8,7 @@ from datetime import date, datetime
 from typing import Annotated, Any, Final, Literal, LiteralString
 
 from aiohttp import web
-from pydantic import AfterValidator, BaseModel, SecretStr, ValidationError
+from pydantic import AfterValidator, BaseModel, SecretStr, StringConstraints, ValidationError
 
 from kernel import (
     ACTOR,
@@ -37,10 +37,11 @@ from kernel import (
     ngettext,
     not_found,
     redirect,
+    short_date,
     tell_superadmins,
     url,
 )
-from plugins.payments import store
+from plugins.payments import seen, store
 from plugins.payments.desk import store as desk
 from plugins.payments.desk.fields import MOST_CHARGES, Amount, BesideCharges, BookDay, Id, Number, Reason, within_ledger
 from plugins.payments.desk.model import check_wish
@@ -48,6 +49,7 @@ from plugins.payments.desk.moving import MOVABLE, two_people
 from plugins.payments.desk.pages import SIDES, may_transfer
 from plugins.payments.face import Side, Status
 from plugins.payments.model import CHANNELS, KINDS, RULES, STATES, STATUSES, owed, status_of
+from plugins.payments.seen import Shown
 from plugins.payments.store import Draft, Entry
 
 MOST_AT_ONCE: Final = 10_000
@@ -209,6 +211,7 @@ async def confirm_approve(request: Request, query: EntryQuery) -> Mapping[str, A
         "count": count,
         "charged": Money.total(one.amount for one in sums if one.side == "charge"),
         "paid": Money.total(one.amount for one in sums if one.side == "credit"),
+        "seen": ".".join(one.seen for one in sums),
         "kinds": KINDS,
         "query": _kept(request),
         "filters": [(one.label, _worded(one, query)) for one in _FILTERS if getattr(query, one.name)],
@@ -223,11 +226,12 @@ def _worded(one: Filter, query: EntryQuery) -> object:
 
 
 class AllForm(BaseModel):
-    """What the page showed when somebody said yes: how many drafts, and their sums in grosze."""
+    """What the page showed when somebody said yes: how many drafts, their sums in grosze, and a fingerprint of them."""
 
     count: int
     charged: int
     paid: int
+    seen: str
 
 
 async def approve_all(request: Request, form: AllForm) -> web.Response:
@@ -241,9 +245,29 @@ async def approve_all(request: Request, form: AllForm) -> web.Response:
         raise Refused(_("No draft matches any more."))
     keys = [key for one in found for key in one.keys]
     sums = {side: sum(one.amount.grosze for one in found if one.side == side) for side in ("charge", "credit")}
-    if (len(keys), sums["charge"], sums["credit"]) != (form.count, form.charged, form.paid):
-        raise Refused(_("The drafts have changed since you looked. Check the sums and approve again."))
+    if ".".join(one.seen for one in found) != form.seen:
+        raise Refused(_changed_since(form, len(keys), Money(sums["charge"]), Money(sums["credit"])))
     return await _approved(request, keys)
+
+
+def _changed_since(form: AllForm, count: int, charged: Money, paid: Money) -> Text:
+    """What the filters match now against what the page had shown."""
+    if (count, charged, paid) == (form.count, Money(form.charged), Money(form.paid)):
+        return _(
+            "A draft has been changed since you looked; how many there are and their sums are the same. Check them and "
+            "approve again."
+        )
+    return _(
+        "The drafts have changed since you looked. There were {before}: charges {charged_before}, payments "
+        "{paid_before}. Now there are {now}: charges {charged_now}, payments {paid_now}. Check the sums and approve "
+        "again.",
+        before=form.count,
+        charged_before=Money(form.charged),
+        paid_before=Money(form.paid),
+        now=count,
+        charged_now=charged,
+        paid_now=paid,
+    )
 
 
 def _wanted(request: Request, query: EntryQuery) -> desk.Wanted:
@@ -403,6 +427,8 @@ async def entry(request: Request) -> Mapping[str, Any]:
         "rules": RULES,
         "statuses": STATUSES,
         "is_explained": found.state == "approved",
+        "may_see_suspense": may("payments.suspense"),
+        "may_see_till": may("payments.enter"),
         "may_allocate": takes and found.kind not in ("reversal", "correction") and may("payments.allocate"),
         "may_move": takes and found.kind in MOVABLE and may_transfer(request),
     }
@@ -453,18 +479,38 @@ class EditForm(BaseModel):
     title: Line = ""
     document_no: Number = ""
     channel: Literal["", "transfer", "cash", "card", "post", "gateway", "direct_debit", "offset"] = ""
+    seen: Annotated[str, StringConstraints(max_length=2000)] = ""
 
 
 async def edit(request: Request) -> Mapping[str, Any]:
     """The form of a draft."""
     found = await _draft(request)
-    return {**_shown(request, found), "channel_options": tuple(CHANNELS.items())}
+    facts = {"seen": seen.written(_facts(found)), "channel_options": tuple(CHANNELS.items())}
+    return {**_shown(request, found), **facts}
+
+
+def _facts(found: Entry) -> dict[str, Shown]:
+    """What the form of a draft shows of it."""
+    is_credit = found.side is Side.CREDIT
+    days = {
+        "day": (_("Day of receipt"), found.value_date) if is_credit else (_("Day of issue"), found.issued_on),
+        "due_on": (_("Due date"), found.due_on),
+        "paid_on": (_("Day of payment"), found.paid_on),
+    }
+    return {
+        "amount": Shown(_("Amount"), found.amount.figure),
+        **{name: Shown(label, short_date(day) if day else "") for name, (label, day) in days.items()},
+        "title": Shown(_("Title"), found.title),
+        "document_no": Shown(_("Document"), found.document_no),
+        "channel": Shown(_("How it came"), str(CHANNELS.get(found.channel, ""))),
+    }
 
 
 async def save(request: Request, form: EditForm) -> web.Response:
     """Write a draft anew."""
     found = await _draft(request)
     is_credit = found.side is Side.CREDIT
+    seen.check_unchanged(form.seen, _facts(found))
     if await desk.counterparts(request[CONN], [found.key]):
         raise Refused(_("This is half of a transfer. Delete it, which deletes both halves, and enter it again."))
     if is_credit and form.day > _today(request):

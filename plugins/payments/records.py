@@ -10,12 +10,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
-from typing import Annotated, Final, Literal, TypeVar
+from typing import Annotated, Final, Literal, LiteralString, TypeVar
 
 from pydantic import BaseModel, BeforeValidator, Field, StringConstraints, model_validator
 from pydantic_core import PydanticCustomError
 
-from kernel import Batch, Connection, Money, PolishDate, PositiveMoney, Record, Refused, SourceChange, _
+from kernel import Batch, Connection, Money, PolishDate, PositiveMoney, Record, Refused, Row, SourceChange, _
 from plugins.payments import store
 from plugins.payments.face import Side
 from plugins.payments.store import Draft, Imported, Key
@@ -224,7 +224,66 @@ def _entering(data: BaseModel) -> Entering:
     return data
 
 
+# --- rolling back ---------------------------------------------------------------------------------------------------
+
+STANDING_SQL: Final[LiteralString] = """
+select distinct on (e.account_id, e.external_id)
+       e.account_id, e.external_id, e.kind, e.issued_on, e.due_on, e.value_date, e.paid_on, e.period, e.title,
+       e.document_no, e.channel,
+       e.state = 'draft' or (e.state = 'approved' and not exists (
+           select from payments.entry r
+           where r.account_id = e.account_id and r.reverses = e.id and r.state <> 'voided')) as stands,
+       (e.amount + coalesce((
+           select sum(case k.side when 'charge' then k.amount else -k.amount end) from payments.entry k
+           where k.account_id = e.account_id and k.corrects = e.id and k.state <> 'voided' and not exists (
+               select from payments.entry r
+               where r.account_id = k.account_id and r.reverses = k.id and r.state <> 'voided')
+       ), 0))::bigint as amount
+from payments.entry e
+where e.account_id = any ($3::bigint[]) and e.source = $1 and e.external_id = any ($2::text[])
+order by e.account_id, e.external_id, e.external_version desc
+"""
+"""The newest entry of each source row with what corrections made of its amount."""
+
+
+async def revert(conn: Connection, batch: Batch) -> list[str]:
+    """Undo what ``apply`` booked for a batch: new entries are reversed, corrected ones corrected back, reversed ones
+    entered again. Rows whose entries people reversed, corrected or edited since stay; their keys.
+    """
+    accounts = await _accounts(conn, batch)
+    keys = [row.external_id for row in (*batch.new, *batch.changed, *batch.missing)]
+    rows = await conn.fetch(STANDING_SQL, batch.source, keys, list(accounts.values()))
+    known = {(row["account_id"], row["external_id"]): row for row in rows}
+
+    def is_as_applied(external_id: str, data: BaseModel) -> bool:
+        entering = _entering(data)
+        account = accounts[entering.customer_no]
+        return _is_like(known.get((account, external_id)), entering.draft(account))
+
+    def stands(external_id: str, data: BaseModel) -> bool:
+        row = known.get((accounts[_entering(data).customer_no], external_id))
+        return row is not None and row["stands"]
+
+    new = [row for row in batch.new if is_as_applied(row.external_id, row.data)]
+    changed = [row for row in batch.changed if is_as_applied(row.external_id, row.after)]
+    missing = [row for row in batch.missing if not stands(row.external_id, row.data)]
+    back = [SourceChange(row.external_id, row.after, row.before) for row in changed]
+    back += [SourceChange(row.external_id, row.data, row.data) for row in missing]
+    await apply(conn, replace(batch, new=(), changed=back, missing=new))
+    done = {row.external_id for row in (*new, *changed, *missing)}
+    return [key for key in keys if key not in done]
+
+
+def _is_like(row: Row | None, draft: Draft) -> bool:
+    """Whether an entry stands as the draft entered it."""
+    if row is None or not row["stands"] or row["amount"] != draft.amount.grosze:
+        return False
+    names = ("kind", "issued_on", "due_on", "value_date", "paid_on", "period", "title", "document_no", "channel")
+    return all(row[name] == getattr(draft, name) for name in names)
+
+
+_AFTER: Final = ("customers.customer",)
 RECORDS: Final[Sequence[Record]] = (
-    Record("payments.charge", _("Charges"), ChargeRow, apply, ("customers.customer",), "amount", "customer_no"),
-    Record("payments.payment", _("Payments"), PaymentRow, apply, ("customers.customer",), "amount", "customer_no"),
+    Record("payments.charge", _("Charges"), ChargeRow, apply, _AFTER, "amount", "customer_no", revert),
+    Record("payments.payment", _("Payments"), PaymentRow, apply, _AFTER, "amount", "customer_no", revert),
 )

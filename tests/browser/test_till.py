@@ -86,7 +86,6 @@ async def test_twenty_payments_take_at_most_four_keys_each_beside_the_data(desk:
     await expect(desk.get_by_role("main")).to_contain_text("zatwierdzona")
     assert await desk.locator("text=Zmień").count() == 0
     assert keys.beside <= BESIDE_THE_DATA * len(PAYMENTS), keys.log
-    print(f"{keys.beside / len(PAYMENTS):.2f} keys beside the data for each payment")
 
 
 async def test_a_customer_is_found_by_name_with_the_arrow_keys(desk: Page) -> None:
@@ -178,3 +177,17 @@ async def test_without_javascript_the_page_asks_and_goes_on(browser: Browser, of
     await expect(page.locator("#f-who")).to_have_value("")
     await context.close()
     await asyncio.sleep(0)
+
+
+async def test_any_form_comes_back_filled_after_the_session_has_ended(desk: Page, office: Serving) -> None:
+    await desk.goto(f"{office.url}/admin/payments/new?customer=20")
+    await desk.fill("#f-amount", "12,30")
+    await desk.fill("#f-title", "za wodę w listopadzie")
+    await desk.context.clear_cookies()
+    await desk.press("#f-title", "Enter")
+    await desk.wait_for_url("**/login**")
+    await log_in(desk, office.url, "biuro", OFFICE)
+    await desk.goto(f"{office.url}/admin/payments/new")
+    await expect(desk.locator("#f-title")).to_have_value("za wodę w listopadzie")
+    await expect(desk.locator("#f-amount")).to_have_value("12,30")
+    await expect(desk.get_by_role("status").filter(has_text="Przywrócono")).to_be_visible()

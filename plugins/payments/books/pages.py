@@ -39,6 +39,7 @@ from kernel import (
     tell_superadmins,
     url,
 )
+from plugins.payments import seen
 from plugins.payments.books import documents as papers
 from plugins.payments.books import store
 from plugins.payments.books.model import (
@@ -50,6 +51,7 @@ from plugins.payments.books.model import (
     BookRules,
     virtual_account,
 )
+from plugins.payments.seen import Shown
 from plugins.payments.settings import check_nrb
 
 # --- the list -------------------------------------------------------------------------------------------------------
@@ -224,6 +226,7 @@ class BookForm(BaseModel):
     storno: Literal["black", "red"] = "black"
     is_mirror: bool = False
     payee_name: Line = ""
+    seen: Annotated[str, StringConstraints(max_length=4000)] = ""
 
     def rules(self, policies: Container[str], regimes: Container[str]) -> BookRules:
         """The rules of the form. Raises Refused for one that nobody provides."""
@@ -299,12 +302,20 @@ async def add(request: Request, form: NewBookForm) -> web.Response:
 async def edit(request: Request) -> Mapping[str, Any]:
     """The form of a book's rules; those that are fixed are shown, not asked."""
     found = await _found(request)
-    return {"book": found, "words": _words(request, found.rules), **_choices(request, found.rules)}
+    shown = {"words": _words(request, found.rules), "seen": seen.written(_facts(request, found.rules))}
+    return {"book": found, **shown, **_choices(request, found.rules)}
+
+
+def _facts(request: Request, rules: BookRules) -> dict[str, Shown]:
+    """What the form of a book shows of it."""
+    facts = {"name": Shown(_("Name"), rules.name), "payee_name": Shown(_("Payee's name"), rules.payee_name)}
+    return facts | {label.message: Shown(label, str(value)) for label, value in _words(request, rules)}
 
 
 async def save(request: Request, form: BookForm) -> web.Response:
     """Write what the office decides about a book. What is fixed stays, whatever was sent."""
     found = await _found(request)
+    seen.check_unchanged(form.seen, _facts(request, found.rules))
     rules = _with_fixed(found, form).rules(_policies(request), _regimes(request))
     await store.change_book(request[CONN], found, rules)
     return redirect(request, "payments.books_book", book=found.id, flash=_("Saved"))

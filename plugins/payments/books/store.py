@@ -26,9 +26,7 @@ REFUSALS: Final[Mapping[str, Text]] = {
     "payee_change_own": _("Another superadministrator must confirm this change: whoever asked for it cannot."),
     "virtual_numbers_used_up": _("All account numbers under this prefix are given. Ask the bank for a shorter prefix."),
     "account_book_account_no_key": _("This book has an account with this number already"),
-    "account_of_customer": _(
-        "The customer has this account already: one for each book and service point"
-    ),
+    "account_of_customer": _("The customer has this account already: one for each book and service point"),
     "account_of_closed_customer": _("This customer is closed. Reopen the customer first."),
     "account_of_foreign_point": _("This service point belongs to another customer"),
     "account_closed": _("This account is closed already."),

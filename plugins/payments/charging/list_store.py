@@ -346,6 +346,23 @@ order by e.account_id, e.id
 """
 
 
+WAITING_SQL: Final[LiteralString] = """
+select count(*) as entries, coalesce(sum(e.amount), 0)::bigint as amount,
+       coalesce(md5(string_agg(concat_ws(':', e.id, e.account_id, e.amount, e.counted_on, e.due_on, e.title), ','
+           order by e.id)), '') as seen
+from payments.charge_batch_line l join payments.entry e on e.account_id = l.account_id and e.id = l.entry
+where l.batch = $1 and e.state = 'draft'
+"""
+
+
+async def waiting(conn: Connection, number: int) -> Row:
+    """The drafts of a list: how many ``entries``, the sum of their amounts (grosze), and ``seen``, which stands for
+    exactly these with these facts."""
+    row = await conn.fetchrow(WAITING_SQL, number)
+    assert row is not None  # noqa: S101  an aggregate has one row
+    return row
+
+
 async def drafts(conn: Connection, number: int) -> list[Key]:
     """What of an entered list still waits for approval."""
     return [Key(row["account_id"], row["id"]) for row in await conn.fetch(DRAFTS_SQL, number)]

@@ -355,14 +355,36 @@ async def confirm_approve(request: Request) -> object:
     found = await _batch(request)
     if (found.state != "entered" or not found.drafts) and request.method != "POST":
         return redirect(request, "payments.charging_list", batch=found.id, flash=NOTHING_WAITS)
-    return {"batch": found, "kind": CHARGE_KINDS[found.kind]}
+    waiting = await store.waiting(request[CONN], found.id)
+    shown = {"waiting": waiting["entries"], "amount": Money(waiting["amount"]), "seen": waiting["seen"]}
+    return {"batch": found, "kind": CHARGE_KINDS[found.kind], **shown}
 
 
-async def approve(request: Request) -> object:
-    """Approve every draft of a list."""
+class ApproveForm(BaseModel):
+    """The drafts that the page showed: ``seen`` stands for them, ``count`` and ``total`` (grosze) sum them."""
+
+    seen: str = ""
+    count: int = 0
+    total: int = 0
+
+
+async def approve(request: Request, form: ApproveForm) -> object:
+    """Approve every draft of a list, if they are what the page showed."""
     conn, found = request[CONN], await _batch(request)
     if found.state != "entered" or not found.drafts:
         raise Refused(NOTHING_WAITS)
+    waiting = await store.waiting(conn, found.id)
+    if form.seen and form.seen != waiting["seen"]:
+        raise Refused(
+            _(
+                "The list has changed since you looked: there were {before} drafts for {sum_before}, now there are "
+                "{now} for {sum_now}. Check them and approve again.",
+                before=form.count,
+                sum_before=Money(form.total),
+                now=waiting["entries"],
+                sum_now=Money(waiting["amount"]),
+            )
+        )
     if found.drafts > list_jobs.INLINE:
         await store.move(conn, found.id, ["entered"], "approving")
         payload = {"batch": found.id, "actor": str(request[ACTOR].user or "")}
@@ -445,7 +467,14 @@ ROUTES: Final = (
         "payments.charging_confirm_approve_list",
         template="payments/charging/list_approve.html",
     ),
-    Route("POST", f"{_LIST}/approve", approve, "payments.approve", "payments.charging_approve_list"),
+    Route(
+        "POST",
+        f"{_LIST}/approve",
+        approve,
+        "payments.approve",
+        "payments.charging_approve_list",
+        body=ApproveForm,
+    ),
     Route(
         "GET",
         f"{_LIST}/delete",

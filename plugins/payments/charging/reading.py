@@ -6,12 +6,15 @@ import asyncio
 import csv
 import io
 import re
+import zipfile
+import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime
+from decimal import Decimal
 from typing import Final
 
-from kernel import Money, Text, Upload, _, one_line, parse_date
+from kernel import Money, Text, Upload, _, one_line, parse_date, short_date
 from plugins.payments.charging.model import LARGEST, Month
 from plugins.payments.model import FIRST_YEAR, LAST_YEAR
 
@@ -19,7 +22,11 @@ MOST_LINES: Final = 50_000
 WIDEST: Final = 40
 """Columns of a list that are looked at."""
 LONGEST_CELL: Final = 500
+MOST_UNPACKED: Final = 64 * 1024 * 1024
+"""Bytes that a spreadsheet may unpack to."""
 _ENCODINGS: Final = ("utf-8", "cp1250")
+_ZIP: Final = b"PK\x03\x04"
+_OLD_OFFICE: Final = b"\xd0\xcf\x11\xe0"
 
 
 class ListError(Exception):
@@ -53,7 +60,7 @@ class Cells:
 async def text_of(text: str, file: Upload | None) -> str:
     """What was pasted, or the text of the uploaded file. Raises ListError."""
     if file is not None and file.content:
-        return await asyncio.to_thread(decoded, file.content)
+        return await asyncio.to_thread(_sheet_text if file.content.startswith(_ZIP) else decoded, file.content)
     if not text.strip():
         raise ListError(_("Paste the list, or choose a file."))
     return text
@@ -64,9 +71,47 @@ async def cells_of(text: str) -> list[Cells]:
     return await asyncio.to_thread(split, text)
 
 
+def _sheet_text(content: bytes) -> str:
+    """The first sheet of an Excel file (.xlsx) as a list parted by tabs. Raises ListError.
+
+    What the file unpacks to is bounded before anything is read: a small file may stand for a very large one.
+    """
+    from python_calamine import CalamineError, CalamineWorkbook
+
+    try:
+        with zipfile.ZipFile(io.BytesIO(content)) as packed:
+            if sum(part.file_size for part in packed.infolist()) > MOST_UNPACKED:
+                raise ListError(_("This spreadsheet is too large. Copy the rows that are needed and paste them here."))
+            if packed.testzip() is not None:  # it unpacks to something else than it says
+                raise zipfile.BadZipFile
+        sheet = CalamineWorkbook.from_filelike(io.BytesIO(content)).get_sheet_by_index(0)
+        rows = sheet.to_python(skip_empty_area=True)
+    except (zipfile.BadZipFile, zlib.error, CalamineError, IndexError, ValueError, NotImplementedError) as error:
+        raise ListError(_("This file is damaged, or it is no spreadsheet.")) from error
+    lines = ("\t".join(_cell_text(cell) for cell in row).rstrip("\t") for row in rows)
+    return "\n".join(line for line in lines if line)
+
+
+def _cell_text(cell: object) -> str:
+    """A cell as somebody would have typed it: dates as 24.11.2026, numbers with a comma, whole ones without."""
+    match cell:
+        case bool():
+            return ""
+        case datetime():
+            return short_date(cell.date())
+        case date():
+            return short_date(cell)
+        case float() if cell.is_integer():
+            return str(int(cell))
+        case float():
+            return f"{Decimal(str(cell)).normalize():f}".replace(".", ",")
+        case _:
+            return " ".join(str(cell).split())
+
+
 def decoded(content: bytes) -> str:
     """A file as text: UTF-8, UTF-16 with its mark, or the Windows code page of Central Europe. Raises ListError."""
-    if content.startswith((b"PK\x03\x04", b"\xd0\xcf\x11\xe0")):
+    if content.startswith(_OLD_OFFICE):
         raise ListError(
             _("This is a spreadsheet's own file. Save the sheet as CSV, or copy its rows and paste them here.")
         )

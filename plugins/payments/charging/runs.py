@@ -18,6 +18,7 @@ from kernel import (
     Filter,
     Listing,
     ListQuery,
+    Money,
     Refused,
     Request,
     Route,
@@ -227,9 +228,12 @@ def _rate(text: str | None) -> str:
 
 
 class ApproveForm(BaseModel):
-    """``anyway``: components without a rate charge nothing, and that is meant so."""
+    """``anyway``: components without a rate charge nothing, and that is meant so. ``seen`` and ``seen_accounts`` are
+    the sum (grosze) and the accounts that the page showed."""
 
     anyway: bool = False
+    seen: int | None = None
+    seen_accounts: int = 0
 
 
 async def approve(request: Request, form: ApproveForm) -> object:
@@ -239,6 +243,17 @@ async def approve(request: Request, form: ApproveForm) -> object:
         raise Refused(_("The schedule has changed since this was computed. Compute it again."))
     if found.blocked:
         raise Refused(_("An amount is larger than an entry may be. Correct the quantity or the rate."))
+    if form.seen is not None and (form.seen, form.seen_accounts) != (found.amount.grosze, found.accounts):
+        raise Refused(
+            _(
+                "This month was computed again since you looked: there were {before} accounts for {sum_before}, now "
+                "there are {now} for {sum_now}. Check it and approve again.",
+                before=form.seen_accounts,
+                sum_before=Money(form.seen),
+                now=found.accounts,
+                sum_now=found.amount,
+            )
+        )
     if found.without_rate and not form.anyway:
         raise Refused(_("Tick that the components without a rate shall charge nothing."), field="anyway")
     if _needs_two(request) and found.creator == _actor(request):

@@ -499,6 +499,15 @@ select a.account_no, b.name as book, b.is_mirror, a.closed_on,
             'effective_due_on', coalesce(h.effective_due_on, h.due_on), 'open', h.open_amount) order by d.place)
         from payments.designation d join payments.entry h on h.account_id = d.account_id and h.id = d.charge
         where d.account_id = e.account_id and d.credit = e.id) as designations,
+       (select p.line from payments.incoming_part p
+        where p.account_id = e.account_id and p.entry = e.id) as incoming,
+       (select jsonb_build_object('id', n.id, 'note_no', n.note_no)
+        from payments.interest_note_line l
+        join payments.interest_note n on n.account_id = l.account_id and n.id = l.note
+        where l.account_id = e.account_id and l.entry = e.id) as note,
+       (select jsonb_build_object('id', b.id, 'number', to_char(b.day, 'DD.MM.YYYY') || '/' || b.number)
+        from payments.till_row t join payments.till_bundle b on b.id = t.bundle
+        where t.account_id = e.account_id and t.entry = e.id) as bundle,
        (select jsonb_agg(to_jsonb(part) order by part.released_at is not null, part.id desc) from (
             select l.id, other.id as entry, other.kind, other.title, other.document_no, other.counted_on as on,
                    l.amount, l.rule, l.pinned, l.created_at, l.released_at
@@ -538,7 +547,8 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class Around:
-    """What surrounds an entry: its account, its counterpart on another one, the payer's wish, its allocations."""
+    """What surrounds an entry: its account, its counterpart on another one, the payer's wish, its allocations; and
+    where it came from: an incoming line, an interest note, a bundle of the payments desk."""
 
     account_no: str
     book: str
@@ -548,6 +558,9 @@ class Around:
     designations: tuple[Mapping[str, Any], ...]
     parts: tuple[Part, ...]
     released: tuple[Part, ...]
+    incoming: int | None
+    note: Mapping[str, Any] | None
+    bundle: Mapping[str, Any] | None
 
 
 async def around(conn: Connection, key: Key) -> Around:
@@ -572,6 +585,9 @@ async def around(conn: Connection, key: Key) -> Around:
         ),
         parts=tuple(part for part in parts if part.released_at is None),
         released=tuple(part for part in parts if part.released_at is not None),
+        incoming=row["incoming"],
+        note=row["note"],
+        bundle=row["bundle"],
     )
 
 
@@ -615,9 +631,11 @@ class Wanted:
 
 
 MATCHING_SQL: Final[LiteralString] = """
-select side, kind, sum(amount)::bigint as amount, array_agg(account_id) as accounts, array_agg(id) as ids
+select side, kind, sum(amount)::bigint as amount, array_agg(account_id) as accounts, array_agg(id) as ids,
+       md5(string_agg(facts, ',' order by id)) as seen
 from (
-select e.account_id, e.id, e.side, e.kind, e.amount
+select e.account_id, e.id, e.side, e.kind, e.amount,
+       concat_ws(':', e.id, e.account_id, e.amount, e.counted_on, e.due_on, e.title, e.document_no) as facts
 from payments.entry e
 join payments.account a on a.id = e.account_id
 join payments.book b on b.id = a.book
@@ -652,6 +670,8 @@ class Matching:
     kind: str
     amount: Money
     keys: tuple[Key, ...]
+    seen: str
+    """Stands for exactly these drafts with these facts."""
 
 
 async def matching(conn: Connection, wanted: Wanted, limit: int) -> list[Matching]:
@@ -663,6 +683,7 @@ async def matching(conn: Connection, wanted: Wanted, limit: int) -> list[Matchin
             row["kind"],
             Money(row["amount"]),
             tuple(Key(account, number) for account, number in zip(row["accounts"], row["ids"], strict=True)),
+            row["seen"],
         )
         for row in rows
     ]

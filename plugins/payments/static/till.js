@@ -233,7 +233,7 @@ function show() {
     item.id = `till-found-${place}`;
     item.setAttribute("role", "option");
     if (one.stopped) item.setAttribute("aria-disabled", "true");
-    item.append(part("name", `${one.name} · ${one.number}`), part("owes", one.owes), part("details", one.stopped || one.details));
+    item.append(part("name", one.name), part("owes", one.owes), part("details", [one.number, one.stopped || one.details].join(" · ")));
     item.addEventListener("mousedown", (event) => { event.preventDefault(); choose(place); input("amount").focus(); });
     return item;
   }));

@@ -68,17 +68,6 @@ select $1, customer, subject, facts
 from unnest($2::bigint[], $3::text[], $4::jsonb[]) as event (customer, subject, facts)
 """
 
-OF_CUSTOMER_SQL: Final[LiteralString] = """
-select entry.id, entry.happened_at, entry.verb, entry.actor, entry.role, entry.mode, entry.request,
-       entry.customer, entry.subject, entry.facts, coalesce(person.name, '') as actor_name
-from kernel.audit_log entry
-left join kernel.users person on person.id = case when entry.actor ~ '^[0-9]{1,18}$' then entry.actor::bigint end
-where entry.customer = $1
-order by entry.id desc
-limit $2
-"""
-
-
 async def audit(
     conn: Connection, verb: str, /, *, customer: int | None = None, subject: str = "", **facts: object
 ) -> None:
@@ -104,13 +93,8 @@ async def audit_many(conn: Connection, verb: str, events: Iterable[Fact]) -> Non
     )
 
 
-async def history_of_customer(conn: Connection, customer: int, limit: int = 50) -> Sequence[Entry]:
-    """The newest events that concern a customer."""
-    return [entry_of(row) for row in await conn.fetch(OF_CUSTOMER_SQL, customer, limit)]
-
-
 def entry_of(row: Row) -> Entry:
-    """An entry from a row with the columns of ``OF_CUSTOMER_SQL``."""
+    """An entry from a row with the columns of the audit log, and ``actor_name``."""
     return Entry(
         id=row["id"],
         happened_at=row["happened_at"],

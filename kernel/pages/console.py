@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from typing import Annotated, Final
 
 from aiohttp import web
-from pydantic import BaseModel, StringConstraints
+from pydantic import BaseModel, Field, StringConstraints
 
-from kernel.audit import history_of_customer, sentence
+from kernel.audit import Entry, sentence
 from kernel.i18n import _, ngettext
 from kernel.jobs import failed_count
-from kernel.people.store import customer as find_customer
+from kernel.pages.timeline import LARGEST_ID, customer_with_events
+from kernel.people.model import Customer
 from kernel.plugin.contracts import CustomerBadge, Nav, QueueItem, Route, SearchHit
 from kernel.plugin.permissions import STAFF, Permission
 from kernel.web.contributions import Gathered, badges, dashboard_cards, found, queue, slot, tabs
@@ -23,7 +24,9 @@ RIGHT: Final = "kernel.console"
 CUSTOMER_RIGHT: Final = "kernel.customer"
 CUSTOMER_ACTIONS: Final = "kernel.customer.actions"
 """The slot for actions of plugins on the page of one customer."""
-HISTORY: Final = 8
+HISTORY: Final = 12
+OLDER: Final = 50
+"""Events on a page of the timeline."""
 SUGGESTED: Final = 8
 """Hits under the search box."""
 STEP: Final = 10
@@ -80,6 +83,15 @@ def routes() -> Iterable[Route]:
         "kernel.search_hits",
         query=SearchQuery,
         template="kernel/pages/search_hits.html",
+    )
+    yield Route(
+        "GET",
+        r"/admin/customers/{customer:\d+}/timeline",
+        show_timeline,
+        CUSTOMER_RIGHT,
+        "kernel.customer_timeline",
+        query=TimelineQuery,
+        template="kernel/pages/timeline.html",
     )
     yield Route(
         "GET",
@@ -155,17 +167,44 @@ async def _with_badges(request: web.Request, hits: Sequence[SearchHit]) -> list[
 
 
 async def show_customer(request: web.Request) -> object:
-    """Facts left, the newest history right, the parts of plugins between."""
+    """How the customer stands at the head, facts and the parts of plugins left, everything that happened right."""
     customer = int(request.match_info["customer"])
-    person = await find_customer(request[CONN], customer)
-    if person is None:
-        raise not_found()
-    parts = await tabs(request, customer)
+    person, events = await _customer(request, customer, HISTORY + 1)
     return {
         "customer": person,
         "status": STATUSES[person.status],
         "kind": KINDS[person.kind],
-        "tabs": parts,
+        "badges": (await badges(request, [customer])).get(customer, ()),
+        "tabs": await tabs(request, customer),
         "customer_actions": await slot(request, CUSTOMER_ACTIONS),
-        "history": [(entry, sentence(entry)) for entry in await history_of_customer(request[CONN], customer, HISTORY)],
+        "history": [(event, sentence(event)) for event in events[:HISTORY]],
+        "older": events[HISTORY - 1].id if len(events) > HISTORY else None,
     }
+
+
+class TimelineQuery(BaseModel):
+    """From which event on, backwards."""
+
+    before: int = Field(LARGEST_ID, ge=1, le=LARGEST_ID)
+
+
+async def show_timeline(request: web.Request, query: TimelineQuery) -> object:
+    """What happened around a customer before some event, fifty at a time."""
+    customer = int(request.match_info["customer"])
+    person, events = await _customer(request, customer, OLDER + 1, query.before)
+    return {
+        "customer": person,
+        "badges": (await badges(request, [customer])).get(customer, ()),
+        "history": [(event, sentence(event)) for event in events[:OLDER]],
+        "older": events[OLDER - 1].id if len(events) > OLDER else None,
+        "is_first": query.before == LARGEST_ID,
+    }
+
+
+async def _customer(
+    request: web.Request, customer: int, limit: int, before: int = LARGEST_ID
+) -> tuple[Customer, Sequence[Entry]]:
+    found = await customer_with_events(request[CONN], customer, limit, before)
+    if found is None:
+        raise not_found()
+    return found

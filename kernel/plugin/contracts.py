@@ -129,6 +129,8 @@ class Batch:
 
     ``source`` names the profile; with it ``external_id`` is unique. ``run`` is the import run's id. ``approve``: the
     entries become approved by the actor «import»; otherwise they stay drafts. ``today`` is the organisation's day.
+    ``owners`` says of fields whose correction by people meets the source's value who wins: ``source``, ``local`` (what
+    people wrote) or ``newest`` (also of every field that is not named: the source, where its own value changed).
     """
 
     source: str
@@ -138,6 +140,7 @@ class Batch:
     new: Sequence[SourceRow] = ()
     changed: Sequence[SourceChange] = ()
     missing: Sequence[SourceRow] = ()
+    owners: Mapping[str, str] = field(default_factory=dict[str, str])
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,7 +149,9 @@ class Record:
 
     ``apply`` runs inside the import's transaction. ``after`` names records that must be applied first. ``money`` names
     the model's field whose sums the diff shows. ``together`` names a field by which rows are brought together before
-    they are applied: a batch then touches few accounts, each with many rows.
+    they are applied: a batch then touches few accounts, each with many rows. ``revert`` undoes what ``apply`` did with
+    the same batch when the run is rolled back, records in reverse order; rows that people changed since stay as they
+    are, and it returns their keys. Without it a run with such rows cannot be rolled back.
     """
 
     name: str
@@ -156,6 +161,7 @@ class Record:
     after: tuple[str, ...] = ()
     money: str | None = None
     together: str | None = None
+    revert: Callable[[Connection, Batch], Awaitable[Sequence[str]]] | None = None
 
 
 RawRow = Mapping[str, object]
@@ -387,7 +393,8 @@ class SearchHit:
     """Something found by the console's search box, the weightiest first.
 
     Weights: from 40 what was typed letter for letter (a number), from 30 the same words, from 20 words that begin so,
-    below 20 what may be meant. ``customer`` is whose it is, an id in ``kernel.customer``: the customer's badges stand beside it.
+    below 20 what may be meant. ``customer`` is whose it is, an id in ``kernel.customer``: the customer's badges stand
+    beside it.
     """
 
     kind: Text
@@ -396,6 +403,21 @@ class SearchHit:
     url: str
     weight: float = 0.0
     customer: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CustomerField:
+    """An amount of every customer by which groups and lists may choose: «arrears».
+
+    Both are SQL constants over the plugin's own tables and ``kernel``. ``value`` is an expression, the grosze of the
+    customer ``{0}`` on the day ``{1}``, never null; ``over`` selects the ids of all customers who have more than
+    ``{0}`` grosze on the day ``{1}``, at once.
+    """
+
+    name: str
+    label: Text
+    value: LiteralString
+    over: LiteralString
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,6 +23,7 @@ from kernel.plugin.contracts import (
     Check,
     Command,
     CustomerBadge,
+    CustomerField,
     Demo,
     Export,
     Extension,
@@ -104,6 +105,12 @@ def register_exports() -> Iterable[Export]:
 @hookspec
 def register_archive_rules() -> Iterable[ArchiveRule]:
     """Tables of the plugin that the complete export of an organisation leaves out, hides, adds up or replaces."""
+    raise NotImplementedError
+
+
+@hookspec
+def register_customer_fields() -> Iterable[CustomerField]:
+    """Amounts of customers by which groups may choose, such as arrears."""
     raise NotImplementedError
 
 

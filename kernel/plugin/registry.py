@@ -12,6 +12,7 @@ from kernel.plugin.contracts import (
     ArchiveRule,
     Check,
     Command,
+    CustomerField,
     Demo,
     Export,
     Extension,
@@ -46,6 +47,7 @@ class Registry:
     records: Mapping[str, Record]
     sources: Mapping[str, Source]
     exports: Mapping[str, Export]
+    customer_fields: Mapping[str, CustomerField]
     archive_rules: Mapping[str, ArchiveRule]
     jobs: Mapping[str, Job]
     verbs: Mapping[str, Verb]
@@ -91,6 +93,7 @@ def build(plugins: Sequence[Loaded], *, trace: bool = False) -> Registry:
         records=_plain(_named(plugins, "register_records", Record, _name)),
         sources=_plain(_named(plugins, "register_sources", Source, _name, prefixed=False)),
         exports=_plain(_named(plugins, "register_exports", Export, _name)),
+        customer_fields=_plain(_named(plugins, "register_customer_fields", CustomerField, _name)),
         archive_rules=_plain(_named(plugins, "register_archive_rules", ArchiveRule, lambda rule: rule.table)),
         jobs=_plain(_named(plugins, "register_jobs", Job, lambda job: job.kind)),
         verbs=_plain(_named(plugins, "register_audit_verbs", Verb, _name)),

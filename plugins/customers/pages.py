@@ -31,6 +31,7 @@ from kernel import (
 from plugins.customers import comparing, store
 from plugins.customers.changes import store as changes
 from plugins.customers.changes.model import FIELDS
+from plugins.customers.groups import store as group_store
 from plugins.customers.model import ChangedCustomerForm, CustomerForm, NewCustomerForm
 from plugins.customers.premises.model import address
 
@@ -103,10 +104,13 @@ class CustomersQuery(ListQuery):
 async def customers(request: Request, query: CustomersQuery) -> object:
     """The register."""
     filters = {one.name: getattr(query, one.name) for one in CUSTOMERS.filters}
-    extra = {
+    extra: dict[str, Any] = {
+        "groups": (),
         "may_change": request[ACTOR].may("customers.change"),
         "bulk_url": url(request, "customers.bulk", query={name: value for name, value in filters.items() if value}),
     }
+    if extra["may_change"]:
+        extra["groups"] = await group_store.by_hand(request[CONN])
     return await listed(request, CUSTOMERS, query, extra=extra)
 
 

@@ -12,6 +12,7 @@ from kernel import (
     Command,
     Connection,
     CustomerBadge,
+    CustomerField,
     Demo,
     Export,
     Job,
@@ -155,6 +156,11 @@ def register_exports() -> Iterable[Export]:
 @hookimpl
 def register_archive_rules() -> Iterable[ArchiveRule]:
     return exports.ARCHIVE_RULES
+
+
+@hookimpl
+def register_customer_fields() -> Iterable[CustomerField]:
+    return overview.FIELDS
 
 
 @hookimpl

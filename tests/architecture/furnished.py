@@ -32,7 +32,18 @@ from plugins.payments import Side
 from plugins.payments import store as ledger
 from plugins.payments.books import store as payees
 from plugins.payments.store import Draft
-from tests.architecture.furnishings import books, charging, desk, explain, exports, interest, register, suspense, till
+from tests.architecture.furnishings import (
+    books,
+    charging,
+    desk,
+    explain,
+    exports,
+    groups,
+    interest,
+    register,
+    suspense,
+    till,
+)
 
 MISSING = "9007199254740991"
 TOO_LARGE = "99999999999999999999"
@@ -150,6 +161,7 @@ async def _furnish(office: Office, history: int) -> Furnished:
             ids |= {"customer": [str(customer)], "id": [str(user)]}
             if site.registry.plugin("customers"):
                 ids |= await register.furnish(site, conn, customer, point)
+                ids |= await groups.furnish(conn, customer)
         there["id"] += [str(await _add_user(site, conn, f"colleague-{role}", role)) for role in Role]
         there |= await register.invited(site, conn)
         token = new_token()

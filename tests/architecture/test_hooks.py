@@ -31,6 +31,7 @@ COLLECTED = {
     "register_sources": "sources",
     "register_exports": "exports",
     "register_archive_rules": "archive_rules",
+    "register_customer_fields": "customer_fields",
     "register_jobs": "jobs",
     "register_audit_verbs": "verbs",
     "register_checks": "checks",

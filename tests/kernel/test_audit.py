@@ -11,7 +11,7 @@ import pytest
 
 from kernel import Money, Verb, _, ngettext
 from kernel.approval import protection_of
-from kernel.audit import Entry, Fact, audit, audit_many, history_of_customer, know, plain_facts, sentence
+from kernel.audit import Entry, Fact, audit, audit_many, entry_of, know, plain_facts, sentence
 from kernel.db.connection import Connection
 from kernel.db.migrate import connect
 from kernel.db.pool import Stamp
@@ -19,6 +19,18 @@ from kernel.i18n import speaking
 from kernel.site import Site
 
 pytestmark = pytest.mark.ebok(plugins=[])
+
+
+async def history_of_customer(conn: Connection, customer: int) -> list[Entry]:
+    """What was written about a customer, the newest first."""
+    rows = await conn.fetch(
+        "select entry.*, coalesce(person.name, '') as actor_name from kernel.audit_log entry"
+        " left join kernel.users person on person.id::text = entry.actor"
+        " where entry.customer = $1 order by entry.id desc",
+        customer,
+    )
+    return [entry_of(row) for row in rows]
+
 
 BOOKED = Verb("test.booked", _("booked {amount} on {day} as {document}"))
 APPROVED = Verb(

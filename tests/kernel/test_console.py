@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 import types
 from collections.abc import Sequence
@@ -281,3 +282,29 @@ async def test_the_organisations_name_is_on_the_next_page(office: Office) -> Non
     page = await visitor.post("/admin/settings/kernel", {"name": "SM Przykład", "language": "pl"})
     assert page.status == 303
     shows(await visitor.get("/admin/settings"), "SM Przykład")
+
+
+async def test_the_timeline_goes_back_page_by_page_and_has_the_logins(office: Office) -> None:
+    customer = await customer_of(office)
+    tenant = await office.visitor(Role.CUSTOMER, customer)
+    async with office.site.db.transaction(Stamp("test")) as conn:
+        for grosze in range(1, 121):
+            await audit(conn, "parts.paid", customer=customer, amount=Money(100 * grosze))
+    async with office.site.db.transaction(Stamp(str(tenant.user), "customer")) as conn:
+        await audit(conn, "kernel.logged_in")
+    visitor = await office.visitor(Role.ADMIN)
+    page = (await visitor.get(f"/admin/customers/{customer}")).text
+    assert "zalogowanie" in page
+    assert "120,00" in page
+    assert ">100,00" not in page
+    seen: list[str] = []
+    path: str | None = f"/admin/customers/{customer}/timeline"
+    while path:
+        page = (await visitor.get(path)).text
+        seen += re.findall(r"(\d+),00", page)
+        following = re.search(r'rel="next" href="([^"]+)"', page)
+        path = following[1].replace("&amp;", "&") if following else None
+    assert [int(one) for one in seen if int(one) <= 120][:120] == list(range(120, 0, -1))
+    assert (await visitor.get(f"/admin/customers/{customer}/timeline?before=0")).status in {400, 404, 422}
+    assert (await visitor.get(f"/admin/customers/{customer + 1}/timeline")).status == 404
+    assert (await tenant.get(f"/admin/customers/{customer}/timeline")).status == 403

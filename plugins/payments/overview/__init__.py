@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from kernel import Check, Command, Job, Nav, Permission, Route, Verb
-from plugins.payments.overview import figures, finding, pages
+from plugins.payments.overview import fields, figures, finding, pages
 
 ROUTES: Sequence[Route] = ()
 PERMISSIONS: Sequence[Permission] = ()
@@ -12,6 +12,8 @@ VERBS: Sequence[Verb] = ()
 CHECKS: Sequence[Check] = ()
 COMMANDS: Sequence[Command] = ()
 JOBS: Sequence[Job] = figures.JOBS
+
+FIELDS = fields.FIELDS
 
 search = finding.search
 badges = finding.badges

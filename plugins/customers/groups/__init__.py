@@ -1,0 +1,1 @@
+"""Groups of customers: put together by hand, or described by a rule that is kept."""

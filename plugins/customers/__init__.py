@@ -23,7 +23,7 @@ from kernel import (
     _,
     hookimpl,
 )
-from plugins.customers import demo, exports, finding, importing, pages
+from plugins.customers import demo, exports, finding, pages, store
 from plugins.customers.bulk import pages as bulk
 from plugins.customers.changes import pages as changing
 from plugins.customers.groups import declarations as groups
@@ -76,7 +76,7 @@ def register_jobs() -> Iterable[Job]:
 
 @hookimpl
 def register_records() -> Iterable[Record]:
-    yield Record("customers.customer", _("Customers"), CustomerRow, importing.apply, revert=importing.revert)
+    yield Record("customers.customer", _("Customers"), CustomerRow, store.apply_rows)
 
 
 @hookimpl

@@ -479,7 +479,7 @@ class EditForm(BaseModel):
     title: Line = ""
     document_no: Number = ""
     channel: Literal["", "transfer", "cash", "card", "post", "gateway", "direct_debit", "offset"] = ""
-    seen: Annotated[str, StringConstraints(max_length=2000)] = ""
+    seen: Annotated[str, StringConstraints(max_length=8000)] = ""
 
 
 async def edit(request: Request) -> Mapping[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -20,7 +21,8 @@ class Shown:
 
 def written(facts: Mapping[str, Shown]) -> str:
     """What a form carries along in its hidden field ``seen``: the facts as they were when the page was opened."""
-    return json.dumps({name: fact.value for name, fact in facts.items()}, ensure_ascii=False, sort_keys=True)
+    values = json.dumps({name: fact.value for name, fact in facts.items()}, ensure_ascii=False, sort_keys=True)
+    return base64.urlsafe_b64encode(values.encode()).decode()
 
 
 def check_unchanged(seen: str, now: Mapping[str, Shown]) -> None:
@@ -47,7 +49,7 @@ def check_unchanged(seen: str, now: Mapping[str, Shown]) -> None:
 
 def _read(seen: str) -> Mapping[str, str]:
     try:
-        found = json.loads(seen)
+        found = json.loads(base64.urlsafe_b64decode(seen))
     except ValueError:
         return {}
     if not isinstance(found, dict):

@@ -226,7 +226,7 @@ class BookForm(BaseModel):
     storno: Literal["black", "red"] = "black"
     is_mirror: bool = False
     payee_name: Line = ""
-    seen: Annotated[str, StringConstraints(max_length=4000)] = ""
+    seen: Annotated[str, StringConstraints(max_length=8000)] = ""
 
     def rules(self, policies: Container[str], regimes: Container[str]) -> BookRules:
         """The rules of the form. Raises Refused for one that nobody provides."""

@@ -175,7 +175,7 @@ class RowForm(BaseModel):
     kind: Literal["payment", "benefit", "offset"] = "payment"
     channel: Literal["cash", "card", "transfer", "post", "gateway", "direct_debit"] = "cash"
     sure: bool = False
-    seen: Annotated[str, StringConstraints(max_length=2000)] = ""
+    seen: Annotated[str, StringConstraints(max_length=8000)] = ""
 
 
 async def bundle_page(request: Request) -> Mapping[str, Any]:

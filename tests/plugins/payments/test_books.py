@@ -349,7 +349,7 @@ async def test_accounts_get_numbers_of_their_own_and_none_is_used_twice(site: Si
         await store.ask_payee_change(tx, other, "", PREFIX, site.clock.now())
         third = await store.open_account(tx, before.customer, other, None, "4711", TODAY)
         assert (await numbers(tx))[third] == virtual_account(PREFIX, 3), "one count for a prefix, whatever the book"
-        await tx.execute("delete from payments.account where id = $1", after.account)
+        await tx.execute("select payments.forget_accounts($1)", after.customer)
         fourth = await Book.opened(tx, "4713")
         assert (await numbers(tx))[fourth.account] == virtual_account(PREFIX, 4)
 

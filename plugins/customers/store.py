@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
 from typing import Any, Final, LiteralString
 
 from kernel import Batch, Connection, Refused, Row, _
@@ -57,8 +58,9 @@ returning id
 
 
 async def add(conn: Connection, form: CustomerForm) -> int:
-    """Put a customer into the register; the id."""
-    return await conn.fetchval(ADD_SQL, *_values(form))
+    """Put a customer into the register; the id. Raises Refused when somebody else took the number at this moment."""
+    with _taken_meanwhile():
+        return await conn.fetchval(ADD_SQL, *_values(form))
 
 
 CHANGE_SQL: Final[LiteralString] = """
@@ -70,8 +72,19 @@ where id = $1
 
 
 async def change(conn: Connection, customer_id: int, form: CustomerForm) -> None:
-    """Write a customer's facts."""
-    await conn.execute(CHANGE_SQL, customer_id, *_values(form))
+    """Write a customer's facts. Raises Refused when somebody else took the number at this moment."""
+    with _taken_meanwhile():
+        await conn.execute(CHANGE_SQL, customer_id, *_values(form))
+
+
+@contextmanager
+def _taken_meanwhile() -> Generator[None]:
+    try:
+        yield
+    except Exception as error:
+        if getattr(error, "constraint_name", None) != "customer_customer_no_key":
+            raise
+        raise Refused(_("Another customer has this number"), field="customer_no") from error
 
 
 def _values(form: CustomerForm) -> tuple[object, ...]:

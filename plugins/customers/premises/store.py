@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Generator, Iterable, Sequence
+from contextlib import contextmanager
 from datetime import date
 from typing import Any, Final, LiteralString
 
-from kernel import Connection
+from kernel import Connection, Refused, _
 from plugins.customers.model import ServicePointForm
 from plugins.customers.premises.model import Tenure, label, tenure_of
 
@@ -47,13 +48,25 @@ where id = $1
 
 
 async def add(conn: Connection, form: ServicePointForm) -> int:
-    """Put premises into the register, empty; the id."""
-    return await conn.fetchval(ADD_SQL, *_values(form))
+    """Put premises into the register, empty; the id. Raises Refused when somebody else took the code at this moment."""
+    with _taken_meanwhile():
+        return await conn.fetchval(ADD_SQL, *_values(form))
 
 
 async def change(conn: Connection, number: int, form: ServicePointForm) -> None:
-    """Write the data of premises."""
-    await conn.execute(CHANGE_SQL, number, *_values(form))
+    """Write the data of premises. Raises Refused when somebody else took the code at this moment."""
+    with _taken_meanwhile():
+        await conn.execute(CHANGE_SQL, number, *_values(form))
+
+
+@contextmanager
+def _taken_meanwhile() -> Generator[None]:
+    try:
+        yield
+    except Exception as error:
+        if getattr(error, "constraint_name", None) != "service_point_code":
+            raise
+        raise Refused(_("Another service point has this code"), field="code") from error
 
 
 def _values(form: ServicePointForm) -> tuple[str, ...]:
@@ -102,7 +115,7 @@ insert into customers.tenure (premises, customer, role, share, since, until)
 values ($1, $2, $3, $4, $5, $6) returning id
 """
 CHANGE_TENURE_SQL: Final[LiteralString] = """
-update customers.tenure set role = $3, share = $4, since = $5, until = $6 where id = $2 and premises = $1
+update customers.tenure set share = $4, since = $5, until = $6, role = $3 where id = $2 and premises = $1
 """
 END_TENURES_SQL: Final[LiteralString] = "update customers.tenure set until = $2 where id = any ($1::bigint[])"
 REMOVE_TENURE_SQL: Final[LiteralString] = "delete from customers.tenure where id = $2 and premises = $1"

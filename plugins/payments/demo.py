@@ -152,8 +152,8 @@ async def fill(site: Site, conn: Connection, plan: DemoPlan) -> Sequence[DemoLog
         entries += charges
         entries += household.payments(charges, today, draw)
     entries.sort(key=_day)
-    for day, of_day in groupby(entries, key=_day):
-        await _book(conn, list(of_day), min(day, today))
+    for _month, of_month in groupby(entries, key=lambda entry: (_day(entry).year, _day(entry).month)):
+        await _book(conn, list(of_month), today)
     paying = [household for household in households if household.habit in ("late", "in_arrears")][:WAITING]
     await store.add_drafts(conn, [household.payment(household.rent, today, draw) for household in paying])
     await charging.demo(conn, list(accounts.values()), today)
@@ -161,8 +161,9 @@ async def fill(site: Site, conn: Connection, plan: DemoPlan) -> Sequence[DemoLog
     return list(_worth_seeing(households))
 
 
-async def _book(conn: Connection, entries: Sequence[Draft], day: date) -> None:
-    """Enter and approve what belongs to a day, so that every month has its own turnover."""
+async def _book(conn: Connection, entries: Sequence[Draft], today: date) -> None:
+    """Enter and approve what belongs to a month, booked on the day of its last entry: every month has its turnover."""
+    day = min(max(map(_day, entries)), today)
     for start in range(0, len(entries), BATCH):
         keys = await store.add_drafts(conn, entries[start : start + BATCH])
         await store.approve(conn, keys, day)

@@ -14,8 +14,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from importlib.metadata import version
-from pathlib import Path
-from typing import Any, Final
+from typing import IO, Any, Final
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -118,10 +117,10 @@ def _without(table: Table, columns: Sequence[str]) -> Table:
     return Table(table.name, tuple(one for one in table.columns if one not in columns), table.keys)
 
 
-async def write(conn: Connection, site: Site, file: Path, told: Told, *, with_secrets: bool) -> Manifest:
+async def write(conn: Connection, site: Site, file: IO[bytes], told: Told, *, with_secrets: bool) -> Manifest:
     """Write the archive of an organisation; ``conn`` is in a transaction of its own, which has asked nothing yet.
 
-    The file is not whole when anything is raised: whoever calls removes it.
+    The file is not whole when anything is raised.
     """
     await store.hold_still(conn)
     plan = await planned(conn, site, with_secrets=with_secrets)

@@ -75,9 +75,9 @@ async def _export_all(site: Site, arguments: Any) -> int:
         return _fail(_("An archive needs a file: --output F.zip"), 2)
     if arguments.as_of is not None or arguments.where:
         return _fail(_("An archive is always whole, as of now."), 2)
-    with _whole(arguments.output) as part:
+    with _file(arguments.output) as file:
         async with site.db.transaction(Stamp("export")) as conn:
-            manifest = await archive.write(conn, site, part, _told, with_secrets=arguments.with_secrets)
+            manifest = await archive.write(conn, site, file, _told, with_secrets=arguments.with_secrets)
     await _remember(site, model.COMPLETE, manifest.rows, "archive")
     _say_totals(manifest)
     for plugin in manifest.left_behind:
@@ -100,22 +100,16 @@ async def take_in(site: Site, arguments: Any) -> int:
 
 @contextmanager
 def _file(output: Path | None) -> Generator[IO[bytes]]:
-    """Where an export goes: standard output, or a file of one's own that has its name once it is whole."""
+    """Where an export goes: standard output, or a file for its owner's eyes that has its name once it is whole."""
     if output is None:
         yield sys.stdout.buffer
         return
-    with _whole(output) as part, part.open("wb") as file:
-        yield file
-
-
-@contextmanager
-def _whole(output: Path) -> Generator[Path]:
-    """A file to write, readable by its owner alone, which becomes ``output`` when nothing went wrong."""
     part = output.with_name(f"{output.name}.part")
     part.unlink(missing_ok=True)
     part.touch(mode=0o600)
     try:
-        yield part
+        with part.open("wb") as file:
+            yield file
         part.replace(output)
     finally:
         part.unlink(missing_ok=True)

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import AsyncGenerator, Iterator, Mapping
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
-from pathlib import Path
-from typing import Any, Final
+from typing import IO, Any, Final
 
 from kernel import Job, Site, Stamp
 from plugins.exports import archive, making, store
@@ -81,7 +80,7 @@ async def _make(site: Site, wanted: Made, kept: _Kept) -> int:
 async def _pieces(site: Site, wanted: Made, kept: _Kept) -> AsyncGenerator[tuple[bytes, int]]:
     if wanted.what == COMPLETE:
         async with _archive(site, wanted, kept) as (file, rows):
-            for piece in _read(file):
+            while piece := file.read(PIECE):
                 yield piece, rows
         return
     export = site.registry.exports[wanted.what]
@@ -95,19 +94,13 @@ async def _pieces(site: Site, wanted: Made, kept: _Kept) -> AsyncGenerator[tuple
 
 
 @asynccontextmanager
-async def _archive(site: Site, wanted: Made, kept: _Kept) -> AsyncGenerator[tuple[Path, int]]:
-    """The archive in a temporary file that nobody else may read."""
-    with tempfile.TemporaryDirectory(prefix="ebok-archive-") as place:
-        file = Path(place) / "archive.zip"
+async def _archive(site: Site, wanted: Made, kept: _Kept) -> AsyncGenerator[tuple[IO[bytes], int]]:
+    """The archive in a temporary file without a name: whatever happens to this process, nothing is left of it."""
+    with tempfile.TemporaryFile(prefix="ebok-archive-") as file:
         async with site.db.transaction(WORKER) as conn:
             manifest = await archive.write(conn, site, file, kept.tell, with_secrets=wanted.with_secrets)
+        file.seek(0)
         yield file, manifest.rows
-
-
-def _read(file: Path) -> Iterator[bytes]:
-    with file.open("rb") as opened:
-        while piece := opened.read(PIECE):
-            yield piece
 
 
 async def forget(site: Site, payload: Mapping[str, Any]) -> None:

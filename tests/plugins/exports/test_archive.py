@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import random
 import zipfile
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ import pytest
 
 from kernel import Finding, Site
 from kernel.db.pool import DatabaseUnavailable, Stamp
+from kernel.i18n import speaking
 from kernel.people import store as people
 from kernel.plugin.permissions import Role
 from kernel.testing import Cluster, opened_site, registry_of
@@ -27,6 +28,13 @@ pytestmark = pytest.mark.ebok(plugins=["payments"], modules={"exports": exports}
 
 PLUGINS = ["payments"]
 MODULES = {"exports": exports}
+
+
+@pytest.fixture(autouse=True)
+def english() -> Iterator[None]:
+    """Reasons are looked for in English."""
+    with speaking("en"):
+        yield
 
 
 async def quiet(done: int, total: int) -> None:
@@ -70,8 +78,9 @@ async def furnish(site: Site, seed: int = 1, accounts: int = 4) -> None:
 
 
 async def written(site: Site, file: Path, *, with_secrets: bool = True) -> Manifest:
-    async with site.db.transaction(Stamp("test")) as conn:
-        return await archive.write(conn, site, file, quiet, with_secrets=with_secrets)
+    with file.open("wb") as opened:
+        async with site.db.transaction(Stamp("test")) as conn:
+            return await archive.write(conn, site, opened, quiet, with_secrets=with_secrets)
 
 
 async def everything(site: Site) -> dict[str, Any]:

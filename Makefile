@@ -7,6 +7,7 @@ BIN = $(VENV)/bin
 PIP = $(BIN)/python -m pip install --quiet --disable-pip-version-check
 ARGS ?=
 LEDGER_ARGS ?=
+IMPORTS_ARGS ?=
 SEARCH_ARGS ?=
 
 .PHONY: demo test lint types unit bench lock upgrade screenshots clean apt
@@ -31,6 +32,7 @@ unit: $(VENV)/development
 bench: $(VENV)/development
 	$(BIN)/python -m bench.run $(ARGS)
 	$(BIN)/python -m bench.ledger $(LEDGER_ARGS)
+	$(BIN)/python -m bench.imports $(IMPORTS_ARGS)
 	$(BIN)/python -m bench.search $(SEARCH_ARGS)
 
 screenshots: $(VENV)/development

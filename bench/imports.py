@@ -10,6 +10,7 @@ import argparse
 import asyncio
 import json
 import os
+import resource
 import statistics
 import subprocess
 import sys
@@ -19,7 +20,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from bench.processes import BenchError, cluster
+from bench.processes import BenchError, cluster, cpu_seconds
 from kernel.app import migrate_database, registry_of
 from kernel.config import Config
 from kernel.db import migrate
@@ -97,17 +98,30 @@ from seq_1_to_{payments};
 
 
 @dataclass(frozen=True, slots=True)
-class Round:
-    """One import by each: seconds, and the megabytes that the product's process held at most."""
+class Work:
+    """What one import took: seconds, processor time of its process and of PostgreSQL, megabytes of its process."""
 
-    bare: float
-    product: float
+    seconds: float
+    cpu: float
     megabytes: float
+
+
+@dataclass(frozen=True, slots=True)
+class Round:
+    """One import by each."""
+
+    bare: Work
+    product: Work
 
     @property
     def ratio(self) -> float:
-        """The product's rate as a share of the bare one."""
-        return self.bare / self.product
+        """The product's rate as a share of the bare one, by processor time: neighbours slow both, but not alike."""
+        return self.bare.cpu / self.product.cpu
+
+    @property
+    def by_clock(self) -> float:
+        """The same by the clock."""
+        return self.bare.seconds / self.product.seconds
 
 
 def main() -> int:
@@ -136,12 +150,14 @@ async def _bench(given: argparse.Namespace) -> int:
         async with cluster(None) as (server, scratch):
             rounds = [await _round(server, source, scratch, number, sizes) for number in range(given.rounds)]
     ratio = statistics.median(one.ratio for one in rounds)
-    megabytes = max(one.megabytes for one in rounds)
+    megabytes = max(one.product.megabytes for one in rounds)
     customers = sizes["customers"]
     print(f"a first import of {given.rows:,} rows of {customers:,} customers from MariaDB, load before {load:.1f}")
     for one in rounds:
-        print(f"  bare {one.bare:.1f} s · product {one.product:.1f} s · {one.ratio:.2f} · {one.megabytes:.0f} MB")
-    print(f"  {'met' if ratio >= RATIO else 'MISSED'}: {ratio:.2f} of the bare rate, wanted {RATIO}")
+        for name, work in (("bare", one.bare), ("product", one.product)):
+            print(f"  {name:8} {work.cpu:7.1f} s of processor {work.seconds:7.1f} s {work.megabytes:5.0f} MB")
+        print(f"  {'':8} {one.ratio:7.2f} {one.by_clock:21.2f}")
+    print(f"  {'met' if ratio >= RATIO else 'MISSED'}: {ratio:.2f} of the bare rate by processor time, wanted {RATIO}")
     print(f"  {'met' if megabytes <= MEGABYTES else 'MISSED'}: {megabytes:.0f} MB, allowed {MEGABYTES}")
     if given.json:
         given.json.write_text(json.dumps({"rows": given.rows, "rounds": [asdict(one) for one in rounds]}, indent=1))
@@ -155,25 +171,29 @@ async def _round(server: EmbeddedServer, source: MariaDB, scratch: Path, number:
     bare, product = [await server.create_database(name) for name in names]
     for endpoints in (bare, product):
         await migrate_database(endpoints.owner_dsn, registry)
-    bare_seconds, _ = await asyncio.to_thread(
-        _timed, ["bench.bare_import", "--mariadb", str(source.port), "--dsn", bare.owner_dsn], {}
+    postmaster = server.postmaster_pid
+    if postmaster is None:
+        raise BenchError("PostgreSQL is not running.")
+    bare_work = await asyncio.to_thread(
+        _timed, ["bench.bare_import", "--mariadb", str(source.port), "--dsn", bare.owner_dsn], {}, postmaster
     )
-    seconds, megabytes = await asyncio.to_thread(
+    product_work = await asyncio.to_thread(
         _timed,
         ["kernel", "import", "run", str(profile), "--approve"],
         {"EBOK_DATABASE__DSN": product.dsn, "BENCH_PASSWORD": PASSWORD, "EBOK_DATA_DIR": str(scratch / "files")},
+        postmaster,
     )
     results = [await _result(endpoints.owner_dsn) for endpoints in (bare, product)]
     if results[0] != results[1] or results[0]["entries"] != sizes["charges"] + sizes["payments"]:
         raise BenchError(f"the two did not come to the same: {results[0]} and {results[1]}")
     for name in names:
         await server.drop_database(name)
-    return Round(bare_seconds, seconds, megabytes)
+    return Round(bare_work, product_work)
 
 
-def _timed(module: list[str], environ: dict[str, str]) -> tuple[float, float]:
-    """Seconds that ``python -m module`` took, and the megabytes that it held at most. Raises BenchError."""
-    started = time.perf_counter()
+def _timed(module: list[str], environ: dict[str, str], postmaster: int) -> Work:
+    """Run ``python -m module``. Raises BenchError."""
+    started, used, served = time.perf_counter(), _of_children(), cpu_seconds(postmaster)
     process = subprocess.Popen(
         [sys.executable, "-m", *module],
         env={**os.environ, **environ},
@@ -188,7 +208,13 @@ def _timed(module: list[str], environ: dict[str, str]) -> tuple[float, float]:
     seconds = time.perf_counter() - started
     if process.returncode:
         raise BenchError(f"{module[0]} ended with {process.returncode}. It said:\n{said[-3000:]}")
-    return seconds, most[0] / 1024
+    return Work(seconds, _of_children() - used + cpu_seconds(postmaster) - served, most[0] / 1024)
+
+
+def _of_children() -> float:
+    """Processor time of the processes that were waited for."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def _watch(process: subprocess.Popen[bytes], most: list[int]) -> None:

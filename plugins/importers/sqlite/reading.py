@@ -12,7 +12,7 @@ from typing import Final
 from pydantic import BaseModel, ConfigDict
 
 from kernel import RawRow, SourceError, _
-from plugins.importers import SourcePath
+from plugins.importers import Encoding, SourcePath
 
 ROWS: Final = 1000
 
@@ -23,7 +23,7 @@ class Settings(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     path: SourcePath
-    encoding: str = "utf-8"
+    encoding: Encoding = "utf-8"
 
 
 async def discover(settings: Settings) -> Mapping[str, Sequence[str]]:

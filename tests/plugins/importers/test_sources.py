@@ -108,6 +108,13 @@ async def test_wrong_sqlite_files(tmp_path: Path) -> None:
         await rows_of(sqlite_reading, sqlite_reading.Settings(path=CHINOOK), "select x from nowhere")
 
 
+async def test_an_sqlite_file_cut_off(tmp_path: Path) -> None:
+    path = tmp_path / "cut.db"
+    path.write_bytes(CHINOOK.read_bytes()[:400_000])
+    with pytest.raises(SourceError, match="malformed"):
+        await rows_of(sqlite_reading, sqlite_reading.Settings(path=path), "select * from InvoiceLine")
+
+
 # --- CSV -------------------------------------------------------------------------------------------------------------
 
 TEXT = 'Numer;Nazwa;Kwota\n1;"Żak; Józef";"1 234,56"\n2;Śliwińska Łucja;0,99\n\n3;"Ęą ""Óś"" źćń";5\n'

@@ -94,7 +94,7 @@ begin
     from payments.with_referred(array[account], array[entry]) w;
     perform payments.carry(array[account], array[entry], -1);
     perform kernel.bury('payments.voided', 'entry ' || e.id, e.id::text, a.customer, void.reason,
-        jsonb_build_object('entry', e.id, 'kind', e.kind, 'title', e.title, 'amount', payments.plain_money(e.amount)))
+        jsonb_build_object('entry', e.id, 'kind', e.kind, 'amount', payments.plain_money(e.amount)))
     from payments.entry e join payments.account a on a.id = e.account_id
     where e.account_id = void.account and e.id = void.entry;
     return is_outside;

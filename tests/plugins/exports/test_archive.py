@@ -17,7 +17,7 @@ from kernel.db.pool import DatabaseUnavailable, Stamp
 from kernel.i18n import speaking
 from kernel.people import store as people
 from kernel.plugin.permissions import Role
-from kernel.testing import Cluster, opened_site, registry_of
+from kernel.testing import Cluster, Office, opened_site, registry_of
 from plugins import exports
 from plugins.exports import archive, store, taking_in
 from plugins.exports.archive import Manifest
@@ -300,3 +300,23 @@ async def test_without_the_owners_login_nothing_is_taken_in(site: Site, target: 
     target.owner_dsn = ""
     with pytest.raises(DatabaseUnavailable, match="owner_dsn"):
         await taking_in.take_in(target, tmp_path / "a.zip", quiet)
+
+
+@pytest.mark.ebok
+async def test_a_new_installation_that_was_looked_around_in_still_takes_one_in(
+    site: Site, office: Office, cluster: Cluster, tmp_path: Path
+) -> None:
+    """The superadministrator has seen every list, and every scheduled job has run: all that is no data of anybody's."""
+    async with opened_site(cluster, registry_of()) as source:
+        await furnish(source, accounts=1)
+        await written(source, tmp_path / "a.zip")
+    boss = await office.visitor(Role.SUPERADMIN, mode=True)
+    for route in site.registry.routes.values():
+        if route.method == "GET" and route.path.startswith("/admin/") and "{" not in route.path:
+            await boss.get(route.path)
+    for job in site.registry.jobs.values():
+        if job.every is not None:
+            await job.handler(site, {})
+    await taking_in.take_in(site, tmp_path / "a.zip", quiet)
+    assert await verify(site) == []
+    assert (await boss.get("/admin/")).status == 303, "whoever was here before is not logged in any more"

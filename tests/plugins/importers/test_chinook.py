@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import argparse
+import csv
 import json
 import shutil
 import sqlite3
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
+import xlsxwriter
 
 from kernel import Connection, Money, Site
 from kernel.db import migrate
@@ -22,7 +25,9 @@ from plugins.importers import commands
 from plugins.payments import Ledger
 from tests.mariadb import PASSWORD, MariaDB
 
-pytestmark = pytest.mark.ebok(plugins=["customers", "payments", "importers", "sqlite", "mysql", "postgres", "xlsx"])
+pytestmark = pytest.mark.ebok(
+    plugins=["customers", "payments", "importers", "sqlite", "csv", "mysql", "postgres", "xlsx"]
+)
 
 ROOT = Path(__file__).parents[3]
 EXAMPLE = ROOT / "docs" / "examples" / "chinook.toml"
@@ -336,3 +341,35 @@ async def test_three_databases_give_one_ledger(
     assert first[0] == first[1] == first[2]
     assert second[0] == second[1] == second[2]
     assert first[0] != second[0]
+
+
+async def test_a_spreadsheet_and_csv_files_give_the_same_ledger(
+    cluster: Cluster, registry: Registry, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.copy(DATA, tmp_path / "shop.sqlite")
+    with sqlite3.connect(DATA) as shop, xlsxwriter.Workbook(tmp_path / "shop.xlsx") as book:
+        moment = book.add_format({"num_format": "dd.mm.yyyy"})
+        for table in ("Customer", "Invoice"):
+            cursor = shop.execute(f"select * from {table}")  # noqa: S608
+            names = [column[0] for column in cursor.description]
+            rows = cursor.fetchall()
+            with (tmp_path / f"{table}.csv").open("w", encoding="utf-8", newline="") as file:
+                csv.writer(file, delimiter=";").writerows([names, *rows])
+            sheet = book.add_worksheet(table)
+            sheet.write_row(0, 0, names)
+            for number, row in enumerate(rows, 1):
+                sheet.write_row(number, 0, row)
+                if table == "Invoice":
+                    sheet.write_datetime(number, names.index("InvoiceDate"), datetime.fromisoformat(row[2]), moment)
+    shop.close()
+    text = EXAMPLE.read_text(encoding="utf-8")
+    head, tail = text.partition("[source]")[0], text.partition("\n[[entity]]")[2]
+    found: list[list[list[tuple[Any, ...]]]] = []
+    for kind, path in (("sqlite", "shop.sqlite"), ("xlsx", "shop.xlsx"), ("csv", ".")):
+        profile = tmp_path / f"{kind}.toml"
+        profile.write_text(f'{head}[source]\nkind = "{kind}"\npath = "{path}"\n\n[[entity]]{tail}', encoding="utf-8")
+        async with opened_site(cluster, registry) as site, site.db.connection() as conn:
+            code, data = await ebok(site, capsys, "run", profile, approve=True)
+            assert (code, counts(data)) == (0, [(59, 0, 0, 0, 0), (412, 0, 0, 0, 0)]), kind
+            found.append(await ledger(conn))
+    assert found[0] == found[1] == found[2]

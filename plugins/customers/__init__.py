@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 from kernel import (
     ACTOR,
     STAFF,
+    ArchiveRule,
     Card,
     Demo,
     Export,
@@ -26,6 +27,7 @@ from kernel import (
 from plugins.customers import demo, exports, finding, pages, store
 from plugins.customers.bulk import pages as bulk
 from plugins.customers.changes import pages as changing
+from plugins.customers.finding import jobs as words
 from plugins.customers.groups import declarations as groups
 from plugins.customers.groups.face import Groups
 from plugins.customers.identity import pages as identity
@@ -71,7 +73,12 @@ def register_services() -> Iterable[Service]:
 
 @hookimpl
 def register_jobs() -> Iterable[Job]:
-    return jobs.JOBS
+    return (*jobs.JOBS, *words.JOBS)
+
+
+@hookimpl
+def register_archive_rules() -> Iterable[ArchiveRule]:
+    return words.ARCHIVE_RULES
 
 
 @hookimpl

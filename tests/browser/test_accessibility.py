@@ -1,6 +1,7 @@
 """Every page of the product works for everybody: what axe, a narrow screen and a keyboard have to say of it.
 
-The pages come from ``ebok routes``, so a new one cannot be forgotten: a parameter without an example fails the test.
+The pages come from ``ebok routes``, so a new one cannot be forgotten. What the demonstration lacks (a group, a run, a
+note …) is looked at in the furnished office of the architecture's tests, which must have one of everything.
 """
 
 from __future__ import annotations
@@ -14,7 +15,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from playwright.async_api import Page, expect
+from yarl import URL
 
+from kernel.plugin.permissions import Role
+from kernel.testing import Cluster, registry_of
+from tests.architecture.furnished import furnished_office, parameters
 from tests.browser.conftest import Demo, new_context
 from tests.processes import ROOT
 
@@ -32,6 +37,9 @@ ELSEWHERE = {
     "kernel.account.second_factor_codes": "asks only where the second factor is on",
     "kernel.console.short": "leads to the console",
     "printing.made": "is there only after an order was made",
+    "kernel.search_hits": "is a part of the search box, which its own test opens",
+    "kernel.queue": "is read by the rail's script",
+    "payments.till_find": "is read by the script of the payments desk",
 }
 """Pages that are elsewhere unless something came before them; the tests go that way and look at them."""
 MATTERS = ("serious", "critical")
@@ -152,6 +160,10 @@ async def opened(page: Page, url: str, place: Place) -> list[str]:
     return []
 
 
+SHOWN_BY_DEMO = {"api_token", "account", "book", "customer", "entry", "id", "plugin", "run", "token"}
+"""Parameters of addresses for which the demonstration has an example."""
+
+
 async def examples(demo: Demo) -> dict[str, dict[str, str]]:
     """What stands for each parameter of an address, and what stands for it on one page alone."""
     import asyncpg
@@ -183,7 +195,7 @@ async def examples(demo: Demo) -> dict[str, dict[str, str]]:
         )
     finally:
         await conn.close()
-    common = {
+    common: dict[str, Any] = {
         "api_token": api_token,
         "account": account,
         "book": book,
@@ -194,6 +206,7 @@ async def examples(demo: Demo) -> dict[str, dict[str, str]]:
         "run": run,
         "token": "x" * 32,
     }
+    assert common.keys() == SHOWN_BY_DEMO
     own: dict[str, dict[str, Any]] = {
         "payments.edit": {"entry": draft},
         "payments.explain_own_entry": {"entry": own_charge},
@@ -217,7 +230,7 @@ def pages_of(routes: list[dict[str, Any]], known: dict[str, dict[str, str]], who
         if next(role for role in ROLES.values() if role in route["roles"]) == ROLES.get(who):
             values = {**known[""], **known.get(route["name"], {})}
             if not set(PARAMETER.findall(route["path"])) <= values.keys():
-                continue  # the demonstration has no such thing: its own tests look at the page
+                continue  # the demonstration has no such thing: the furnished office has
             places.append(Place(who, PARAMETER.sub(lambda part, values=values: values[part[1]], route["path"])))
     return places
 
@@ -246,6 +259,33 @@ async def test_every_page_in_every_theme_and_on_a_narrow_screen(demo: Demo, brow
             await page.wait_for_url("**/payment-order/*")
             wrong += await examined(page, Place(who, "/payment-order/{reference}"))
         await context.close()
+    assert not wrong, "\n".join(wrong)
+
+
+@pytest.mark.timeout(1200)
+async def test_every_page_of_things_that_the_demonstration_lacks(cluster: Cluster, browser: Browser) -> None:
+    wrong: list[str] = []
+    looked_at = 0
+    async with furnished_office(cluster, registry_of()) as furnished:
+        for role in (Role.CUSTOMER, Role.ADMIN, Role.SUPERADMIN):
+            context = await new_context(browser, reduced_motion="reduce", color_scheme="light")
+            visitor = await furnished.visitor(role, mode=role is Role.SUPERADMIN)
+            token = visitor.http.cookie_jar.filter_cookies(URL(furnished.office.origin))["ebok"].value
+            await context.add_cookies([{"name": "ebok", "value": token, "url": furnished.office.origin}])
+            page = await context.new_page()
+            for route in furnished.routes("GET"):
+                least = next((one for one in Role if furnished.may(one, route)), None)
+                if least is not role or set(parameters(route)) <= SHOWN_BY_DEMO or NOT_PAGES.search(route.path):
+                    continue
+                for path in furnished.paths(route)[:2]:
+                    place = Place(role, path)
+                    answer = await page.goto(furnished.office.origin + path)
+                    if answer is None or answer.status == 404 or "html" not in answer.headers.get("content-type", ""):
+                        continue  # a step that is behind this thing already, or a file
+                    looked_at += 1
+                    wrong += await examined(page, place)
+            await context.close()
+    assert looked_at > 30
     assert not wrong, "\n".join(wrong)
 
 

@@ -8,8 +8,10 @@ from kernel import Connection
 from kernel.people import store as people
 from kernel.people.model import CustomerData, ServicePointData
 from kernel.plugin.permissions import Role
+from kernel.site import Site
 from kernel.testing import Office
 from plugins.customers import finding
+from plugins.customers.finding import jobs
 from plugins.customers.finding.model import distance, meanings, numbers, queries, spoken
 
 pytestmark = pytest.mark.ebok(plugins=["customers"])
@@ -154,3 +156,12 @@ async def test_what_alone_fits_is_opened_at_once(office: Office, conn: Connectio
     assert "<html" not in hits.text
     customer = await office.visitor(Role.CUSTOMER, ids[0])
     assert (await customer.get("/admin/search/hits?q=lipowa")).status == 403
+
+
+async def test_a_name_leaves_the_words_with_its_last_bearer(site: Site, conn: Connection) -> None:
+    ids = await add(conn)
+    await conn.execute("delete from kernel.customer where id = $1", ids[0])
+    await jobs.forget(site, {})
+    known = {row["word"] for row in await conn.fetch("select word from customers.word")}
+    assert not {"zaneta", "lacka"} & known
+    assert {"kowalski", "lipowa", "zeglarska"} <= known

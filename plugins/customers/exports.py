@@ -19,8 +19,9 @@ order by id
 POINTS_SQL: Final[LiteralString] = """
 select p.code, p.kind, p.street, p.building, p.flat, p.postal_code, p.city, p.unit, c.customer_no,
        c.name as customer_name
-from kernel.service_point p join kernel.customer c on c.id = p.customer
+from kernel.service_point p left join kernel.customer c on c.id = p.customer
 where ($1::text is null or c.customer_no = $1)
+  and not exists (select from customers.tombstone t where t.premises = p.id)
 order by p.id
 """
 

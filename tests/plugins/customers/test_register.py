@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import Callable
 from datetime import timedelta
@@ -9,10 +10,11 @@ from datetime import timedelta
 import asyncpg
 import pytest
 
-from kernel import Connection, Role, Stamp
+from kernel import Batch, Connection, Role, SourceChange, SourceRow, Stamp
 from kernel.auth.passwords import hash_password
 from kernel.testing import Office, Visitor
-from plugins.customers.model import one_phone, parse_account_no, parse_pesel, parse_regon
+from plugins.customers import store
+from plugins.customers.model import CustomerRow, one_phone, parse_account_no, parse_pesel, parse_regon
 from tests.plugins.customers.test_pages import ANNA, id_of
 
 pytestmark = pytest.mark.ebok(plugins=["customers"])
@@ -321,3 +323,41 @@ async def test_rights_withdrawn_in_the_middle_of_a_form(office: Office, conn: Co
     assert page.status == 303, "the session ended with the right"
     assert page.headers["Location"].startswith("/login")
     assert await conn.fetchval("select street from kernel.customer") == "Lipowa"
+
+
+async def test_an_import_brings_nothing_removed_back(office: Office, conn: Connection) -> None:
+    row = CustomerRow(customer_no="77", name="Anna Żak", street="Lipowa")
+    new = Batch("chinook", 1, False, office.site.clock.today(), new=(SourceRow("a", row),))
+    async with office.site.db.transaction(Stamp("import")) as tx:
+        await store.apply_rows(tx, new)
+    customer = await id_of(conn, "77")
+    async with office.site.db.transaction(Stamp("7", "superadmin", superadmin_mode=True)) as tx:
+        await tx.execute("update kernel.customer set status = 'closed' where id = $1", customer)
+        assert await tx.fetchval("select customers.purge_customer($1, 'wniosek', 'Dane usunięte')", customer)
+        assert not await tx.fetchval("select customers.purge_customer($1, 'wniosek', 'Dane usunięte')", customer)
+    after = row.model_copy(update={"street": "Nowa"})
+    changed = Batch("chinook", 2, False, office.site.clock.today(), changed=(SourceChange("a", row, after),))
+    async with office.site.db.transaction(Stamp("import")) as tx:
+        await store.apply_rows(tx, changed)
+        await store.apply_rows(tx, new)
+    rows = await conn.fetch("select name, street from kernel.customer")
+    assert [tuple(one) for one in rows] == [("Dane usunięte", "")]
+
+
+async def test_two_hands_on_one_number_and_one_flat(office: Office, conn: Connection) -> None:
+    """What two people send at the same moment is done once; the other is told why not."""
+    first, second = await office.visitor(Role.ADMIN), await office.visitor(Role.ADMIN)
+    forms = (ANNA, ANNA | {"family_name": "Inna", "email": ""})
+    sent = await asyncio.gather(
+        *(visitor.post("/admin/customers/add", form) for visitor, form in zip((first, second), forms, strict=True))
+    )
+    assert sorted(page.status for page in sent) == [303, 422]
+    await first.post("/admin/premises/add", {"code": "L/1", "street": "Lipowa"})
+    flat = await conn.fetchval("select id from kernel.service_point")
+    address, new = f"/admin/premises/{flat}/hand-over", {"since": "01.11.2026", "family_name": "Nowa"}
+    sent = await asyncio.gather(
+        *(visitor.post(address, new | {"customer_no": number}) for visitor, number in ((first, "201"), (second, "202")))
+    )
+    assert sorted(page.status for page in sent) == [303, 422]
+    assert await conn.fetchval("select count(*) from customers.tenure") == 1
+    assert await conn.fetchval("select count(*) from kernel.customer") == 2, "nothing half done"

@@ -24,7 +24,7 @@ from kernel import (
     _,
     hookimpl,
 )
-from plugins.customers import demo, exports, finding, pages, store
+from plugins.customers import demo, exports, finding, importing, pages
 from plugins.customers.bulk import pages as bulk
 from plugins.customers.changes import pages as changing
 from plugins.customers.finding import jobs as words
@@ -83,7 +83,7 @@ def register_archive_rules() -> Iterable[ArchiveRule]:
 
 @hookimpl
 def register_records() -> Iterable[Record]:
-    yield Record("customers.customer", _("Customers"), CustomerRow, store.apply_rows)
+    yield Record("customers.customer", _("Customers"), CustomerRow, importing.apply, revert=importing.revert)
 
 
 @hookimpl

@@ -3,22 +3,28 @@
 from collections.abc import Iterable, Sequence
 
 from kernel import (
+    ACTOR,
     CONN,
     SITE,
     STAFF,
+    ArchiveRule,
     Card,
     Command,
+    Job,
     Nav,
     Permission,
     Plugin,
+    QueueItem,
     Request,
     Route,
     Service,
     Verb,
     _,
     hookimpl,
+    ngettext,
+    url,
 )
-from plugins.importers import commands, pages, store
+from plugins.importers import commands, jobs, pages, profile_pages, store
 from plugins.importers.encodings import POLISH, Encoding, detect, detect_in, is_utf8
 from plugins.importers.face import Freshness, LastImport
 from plugins.importers.profile import SourcePath, WithPassword
@@ -41,12 +47,13 @@ plugin = Plugin(api=1)
 @hookimpl
 def register_permissions() -> Iterable[Permission]:
     yield Permission("importers.view", _("See imports"), STAFF)
-    yield Permission("importers.apply", _("Apply imports"), STAFF)
+    yield Permission("importers.apply", _("Run, apply and roll back imports"), STAFF)
+    yield Permission("importers.configure", _("Make and change profiles of imports"), STAFF)
 
 
 @hookimpl
 def register_routes() -> Iterable[Route]:
-    return pages.ROUTES
+    return (*profile_pages.ROUTES, *pages.ROUTES)
 
 
 @hookimpl
@@ -60,7 +67,24 @@ def register_services() -> Iterable[Service]:
 
 
 @hookimpl
+def register_jobs() -> Iterable[Job]:
+    return jobs.JOBS
+
+
+@hookimpl
+def register_archive_rules() -> Iterable[ArchiveRule]:
+    for table in ("staged_row", "staged_bad", "progress", "upload"):
+        yield ArchiveRule(f"importers.{table}", left_out=True)
+    yield ArchiveRule("importers.profile", secret_columns=("text",))
+
+
+@hookimpl
 def register_audit_verbs() -> Iterable[Verb]:
+    yield Verb("importers.started", _("started the import {run}"))
+    yield Verb("importers.reverted", _("rolled back an import: {rows} rows; {kept} that people had changed stay"))
+    yield Verb("importers.profile_added", _("made a profile of imports"))
+    yield Verb("importers.profile_changed", _("changed a profile of imports"))
+    yield Verb("importers.profile_removed", _("deleted a profile of imports"))
     yield Verb(
         "importers.applied", _("applied an import: {new} new, {changed} changed, {missing} missing, {wrong} wrong rows")
     )
@@ -90,4 +114,22 @@ async def page_slot(request: Request, name: str) -> Sequence[Card]:
     if last is None:
         return ()
     day = last.read_at.astimezone(request[SITE].clock.zone).date()
-    return [Card(_("How fresh this is"), "importers/freshness.html", {"day": day, "title": last.title})]
+    failing = last.failing_since and last.failing_since.astimezone(request[SITE].clock.zone).date()
+    facts = {"day": day, "title": last.title, "failing": failing}
+    return [Card(_("How fresh this is"), "importers/freshness.html", facts)]
+
+
+@hookimpl
+async def queue_items(request: Request) -> Sequence[QueueItem]:
+    if not request[ACTOR].may("importers.view"):
+        return ()
+    found = await store.trouble(request[CONN])
+    if found is None:
+        return ()
+    failed, waiting = found["failed"], found["waiting"]
+    address = url(request, "importers.runs")
+    items = (
+        QueueItem(ngettext("{count} failed import", "{count} failed imports", failed), failed, address, order=5),
+        QueueItem(ngettext("{count} import to apply", "{count} imports to apply", waiting), waiting, address, order=15),
+    )
+    return [item for item in items if item.count]

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
-from dataclasses import dataclass
+import time
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import date
 from typing import Final
 
+import structlog
+
 from kernel import Batch, Connection, Record, Refused, Site, SourceChange, SourceError, SourceRow, Stamp, Text, _, audit
 from plugins.importers import store
-from plugins.importers.model import BadRow, EntityReport, GoodRow, Reason, RowReader, exceeded
+from plugins.importers.model import BadRow, EntityReport, GoodRow, Reason, RowReader, Wrong, exceeded
 from plugins.importers.profile import Planned, Profile, ProfileError, match_name, nearest
+
+_log = structlog.get_logger("ebok.importers")
 
 CHUNK: Final = 2000
 """Rows given to a record's owner at once."""
@@ -22,6 +27,37 @@ class ImportFailed(Exception):
     def __init__(self, text: Text) -> None:
         super().__init__(text.message)
         self.text = text
+
+
+class Cancelled(Exception):
+    """Somebody asked the run to stop; nothing of it stays."""
+
+
+class Asks(Exception):
+    """Rolling back would leave rows that people changed since; ``kept`` are their keys."""
+
+    def __init__(self, kept: Sequence[str]) -> None:
+        super().__init__()
+        self.kept = kept
+
+
+@dataclass(slots=True)
+class Watch:
+    """Tells how far a run is, beside its own transaction, and learns whether it shall stop."""
+
+    site: Site
+    run: int | None
+    told: float = float("-inf")
+
+    async def tell(self, phase: str, done: int = 0, total: int = 0) -> None:
+        """At most twice a second. Raises Cancelled."""
+        if self.run is None or (done and time.monotonic() - self.told < 0.5):
+            return
+        self.told = time.monotonic()
+        async with self.site.db.transaction(Stamp("import")) as conn:
+            is_unwanted = await store.tell(conn, self.run, phase, done, total)
+        if is_unwanted:
+            raise Cancelled
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,13 +83,13 @@ async def rehearse(site: Site, profile: Profile) -> Outcome:
     try:
         async with site.db.transaction(Stamp("import")) as conn:
             run = await store.begin_run(conn, profile.head.name, profile.head.title, approve=False)
-            reports = await _compare(conn, profile, run)
+            reports = await _compare(conn, profile, run, Watch(site, None))
             reason = _stopped(profile, reports)
             raise _Rehearsed(Outcome(None, "stopped" if reason else "checked", reports, reason))
     except _Rehearsed as rehearsed:
         return rehearsed.outcome
     except (SourceError, ModuleNotFoundError) as error:
-        raise ImportFailed(_reason(error)) from error
+        raise ImportFailed(reason_of(error)) from error
 
 
 async def execute(site: Site, profile: Profile, *, approve: bool) -> Outcome:
@@ -63,49 +99,178 @@ async def execute(site: Site, profile: Profile, *, approve: bool) -> Outcome:
     """
     async with site.db.transaction(Stamp("import")) as conn:
         run = await store.begin_run(conn, profile.head.name, profile.head.title, approve=approve)
+    return await read(site, profile, run, approve=approve)
+
+
+async def read(site: Site, profile: Profile, run: int, *, approve: bool) -> Outcome:
+    """Read and compare as the run that has begun; with ``approve`` apply at once. Raises ImportFailed."""
+    watch = Watch(site, run)
     try:
+        await watch.tell("reading")
         async with site.db.transaction(Stamp("import")) as conn:
-            return await _executed(conn, site.registry.records, profile, run, approve=approve, today=site.clock.today())
+            outcome = await _executed(conn, site.registry.records, profile, run, watch, approve, site.clock.today())
+    except Cancelled:
+        await _ended(site, run, "cancelled", None)
+        return Outcome(run, "cancelled", ())
     except Exception as error:
-        reason = _reason(error)
-        async with site.db.transaction(Stamp("import")) as conn:
-            await store.end_run(conn, run, "failed", reason=reason)
+        reason = reason_of(error)
+        await _ended(site, run, "failed", reason)
         raise ImportFailed(reason) from error
+    await _tidied(site, run)
+    return outcome
+
+
+async def _ended(site: Site, run: int, state: str, reason: Text | None) -> None:
+    async with site.db.transaction(Stamp("import")) as conn:
+        await store.end_run(conn, run, state, reason=reason)
+    await _tidied(site, run)
+
+
+async def _tidied(site: Site, run: int) -> None:
+    async with site.db.transaction(Stamp("import")) as conn:
+        await store.forget_progress(conn, run)
+        await store.forget_upload(conn, run)
 
 
 async def _executed(
-    conn: Connection, records: Mapping[str, Record], profile: Profile, run: int, *, approve: bool, today: date
+    conn: Connection,
+    records: Mapping[str, Record],
+    profile: Profile,
+    run: int,
+    watch: Watch,
+    approve: bool,
+    today: date,
 ) -> Outcome:
-    reports = await _compare(conn, profile, run)
+    reports = await _compare(conn, profile, run, watch)
     await store.replace_earlier(conn, profile.head.name, run)
     reason = _stopped(profile, reports)
     if reason is not None:
         await store.end_run(conn, run, "stopped", reason=reason, reports=reports)
         return Outcome(run, "stopped", reports, reason)
     if approve or not any(report.differs for report in reports):
-        await _apply(conn, records, profile.head.name, run, reports, approve=approve, today=today)
+        await _apply(conn, records, profile.head.name, run, reports, watch, approve=approve, today=today)
         await store.end_run(conn, run, "applied", reports=reports)
         return Outcome(run, "applied", reports)
     await store.end_run(conn, run, "waiting", reports=reports)
     return Outcome(run, "waiting", reports)
 
 
-async def apply_waiting(conn: Connection, records: Mapping[str, Record], run: int, today: date) -> None:
-    """Apply a run that waits, as the person who acts in ``conn``, booked on ``today``.
+async def apply_waiting(
+    conn: Connection,
+    records: Mapping[str, Record],
+    run: int,
+    today: date,
+    watch: Watch,
+    state: str = "waiting",
+) -> None:
+    """Apply a run that waits (is in ``state``), as the person who acts in ``conn``, booked on ``today``.
 
-    Raises Refused when it no longer waits.
+    Raises Refused when it no longer waits, and Cancelled.
     """
     waiting = await store.run_of(conn, run)
     if waiting is None or not await store.lock_profile(conn, waiting.profile):
         raise Refused(_("Another import of this profile is under way. Try again in a moment."))
     waiting = await store.run_of(conn, run)
-    if waiting is None or waiting.state != "waiting":
+    if waiting is None or waiting.state != state:
         raise Refused(_("This import no longer waits: it was applied, or a newer one took its place."))
     unknown = [report.record for report in waiting.reports if report.record not in records]
     if unknown:
         raise Refused(_("The plugin of the record «{record}» is off, so it cannot be applied.", record=unknown[0]))
-    await _apply(conn, records, waiting.profile, run, waiting.reports, approve=True, today=today)
+    await _apply(conn, records, waiting.profile, run, waiting.reports, watch, approve=True, today=today)
     await store.end_run(conn, run, "applied", approve=True)
+
+
+async def apply(site: Site, run: int) -> None:
+    """Apply a run as the person who decided so; whatever hinders it, the run then waits again and says why."""
+    decided = await _decided(site, run)
+    try:
+        async with site.db.transaction(decided) as conn:
+            await apply_waiting(conn, site.registry.records, run, site.clock.today(), Watch(site, run), "applying")
+    except Cancelled:
+        await _sent_back(site, run, "waiting", _("Applying was cancelled; nothing was applied."))
+    except Exception as error:
+        await _sent_back(site, run, "waiting", reason_of(error))
+        if not isinstance(error, Refused):
+            _log.warning("an import was not applied", run=run, exc_info=True)
+    await _forgotten(site, run)
+
+
+async def revert(site: Site, run: int, *, acknowledged: bool) -> None:
+    """Roll a run back as the person who decided so; whatever hinders it, the run stays applied and says why.
+
+    Rows that people changed since make it ask first, unless it is ``acknowledged`` that they stay.
+    """
+    decided = await _decided(site, run)
+    try:
+        async with site.db.transaction(decided) as conn:
+            await _revert(conn, site.registry.records, run, site.clock.today(), Watch(site, run), acknowledged)
+    except Cancelled:
+        await _sent_back(site, run, "applied", _("Rolling back was cancelled; nothing was changed."))
+    except Asks as asks:
+        reason = _("Rows that people have changed since: {count}. They would stay as they are.", count=len(asks.kept))
+        await _sent_back(site, run, "applied", reason, asks.kept)
+    except Exception as error:
+        await _sent_back(site, run, "applied", reason_of(error))
+        if not isinstance(error, Refused):
+            _log.warning("an import was not rolled back", run=run, exc_info=True)
+    await _forgotten(site, run)
+
+
+async def _revert(
+    conn: Connection, records: Mapping[str, Record], run: int, today: date, watch: Watch, acknowledged: bool
+) -> None:
+    applied = await store.run_of(conn, run)
+    if applied is None or applied.state != "reverting" or not await store.lock_profile(conn, applied.profile):
+        raise Refused(_("Another import of this profile is under way. Try again in a moment."))
+    await check_revertible(conn, records, applied)
+    kept: dict[str, list[str]] = {}
+    done, total = 0, sum(report.new + report.changed + report.missing for report in applied.reports)
+    for report in reversed(applied.reports):
+        record = records[report.record]
+        if not report.differs or record.revert is None:
+            continue
+        stay = kept.setdefault(record.name, [])
+        async for batch in _batches(conn, record, applied.profile, run, report, approve=True, today=today):
+            await watch.tell("reverting", done, total)
+            stay += await record.revert(conn, batch)
+            done += len(batch.new) + len(batch.changed) + len(batch.missing)
+    keys = [key for stay in kept.values() for key in stay]
+    if keys and not acknowledged:
+        raise Asks(keys)
+    for name, stay in kept.items():
+        await store.take_back(conn, applied.profile, run, name, stay)
+    await store.supersede(conn, applied.profile)
+    await store.end_run(conn, run, "reverted")
+    await audit(conn, "importers.reverted", subject=applied.profile, run=run, rows=done - len(keys), kept=len(keys))
+
+
+async def check_revertible(conn: Connection, records: Mapping[str, Record], applied: store.Run) -> None:
+    """Raises Refused, with the reason, when a run cannot be rolled back whatever people say."""
+    later = await store.later_run(conn, applied.profile, applied.id)
+    if later is not None:
+        raise Refused(
+            _("Import {number} was applied after this one and builds on it. Roll that back first.", number=later)
+        )
+    for report in applied.reports:
+        if report.differs and (report.record not in records or records[report.record].revert is None):
+            raise Refused(_("What became «{record}» cannot be rolled back.", record=report.record))
+
+
+async def _decided(site: Site, run: int) -> Stamp:
+    """Who decided what is being done now."""
+    async with site.db.connection() as conn:
+        found = await store.run_of(conn, run)
+    return Stamp(found.decided_by if found else "import", found.decided_role if found else "")
+
+
+async def _sent_back(site: Site, run: int, state: str, reason: Text, kept: Sequence[str] = ()) -> None:
+    async with site.db.transaction(Stamp("import")) as conn:
+        await store.send_back(conn, run, state, reason, kept)
+
+
+async def _forgotten(site: Site, run: int) -> None:
+    async with site.db.transaction(Stamp("import")) as conn:
+        await store.forget_progress(conn, run)
 
 
 async def _apply(
@@ -114,15 +279,19 @@ async def _apply(
     profile: str,
     run: int,
     reports: Sequence[EntityReport],
+    watch: Watch,
     *,
     approve: bool,
     today: date,
 ) -> None:
+    done, total = 0, sum(report.new + report.changed + report.missing for report in reports)
     for report in reports:
         if report.differs:
             record = records[report.record]
-            async for batch in _batches(conn, record, profile, run, approve=approve, today=today):
+            async for batch in _batches(conn, record, profile, run, report, approve=approve, today=today):
+                await watch.tell("applying", done, total)
                 await record.apply(conn, batch)
+                done += len(batch.new) + len(batch.changed) + len(batch.missing)
             await store.remember(conn, profile, run, record.name)
     await audit(
         conn,
@@ -137,7 +306,7 @@ async def _apply(
 
 
 async def _batches(
-    conn: Connection, record: Record, profile: str, run: int, *, approve: bool, today: date
+    conn: Connection, record: Record, profile: str, run: int, report: EntityReport, *, approve: bool, today: date
 ) -> AsyncIterator[Batch]:
     """The differences of one record in the source's order, at most CHUNK at a time."""
     new: list[SourceRow] = []
@@ -145,7 +314,7 @@ async def _batches(
     missing: list[SourceRow] = []
 
     def batch() -> Batch:
-        made = Batch(profile, run, approve, today, tuple(new), tuple(changed), tuple(missing))
+        made = Batch(profile, run, approve, today, tuple(new), tuple(changed), tuple(missing), report.owners)
         for part in (new, changed, missing):
             part.clear()
         return made
@@ -165,25 +334,37 @@ async def _batches(
         yield batch()
 
 
-async def _compare(conn: Connection, profile: Profile, run: int) -> tuple[EntityReport, ...]:
-    if not await store.lock_profile(conn, profile.head.name):
+async def _compare(conn: Connection, profile: Profile, run: int, watch: Watch) -> tuple[EntityReport, ...]:
+    name = profile.head.name
+    if not await store.lock_profile(conn, name) or await store.under_way(conn, name, run, with_queued=False):
         raise ImportFailed(_("Another import of this profile is under way. Try again in a moment."))
     tables = await profile.source.discover(profile.settings)
     reports: list[EntityReport] = []
     for planned in profile.entities:
-        await _stage(conn, profile, planned, tables, run)
+        wrong = await _stage(conn, profile, planned, tables, run, watch)
         twice = Reason(planned.entity.key, "The same key comes more than once")
-        await store.set_aside_twice(conn, run, planned.record.name, twice)
+        doubled = await store.set_aside_twice(conn, run, planned.record.name, twice)
+        if doubled:
+            wrong.counts[twice.name, twice.message] += doubled
         record = planned.record
-        reports.append(await store.compare(conn, profile.head.name, run, record.name, record.together))
+        await watch.tell("comparing")
+        report = await store.compare(conn, profile.head.name, run, record.name, record.together)
+        owners = {name: rule.owner for name, rule in planned.entity.fields.items() if rule.owner != "newest"}
+        reports.append(replace(report, errors=wrong.as_json(), owners=owners))
     await store.clear_staged(conn, run)
     return tuple(reports)
 
 
 async def _stage(
-    conn: Connection, profile: Profile, planned: Planned, tables: Mapping[str, Sequence[str]], run: int
-) -> None:
-    """Read an entity's rows; valid ones are staged, wrong ones set aside."""
+    conn: Connection,
+    profile: Profile,
+    planned: Planned,
+    tables: Mapping[str, Sequence[str]],
+    run: int,
+    watch: Watch,
+) -> Wrong:
+    """Read an entity's rows; valid ones are staged, of wrong ones the first of each kind set aside."""
+    wrong = Wrong()
     entity, record = planned.entity, planned.record
     what, reader, number = entity.query or "", None, 0
     if entity.table is not None:
@@ -192,6 +373,7 @@ async def _stage(
     async for rows in profile.source.stream(profile.settings, what):
         good: list[GoodRow] = []
         bad: list[BadRow] = []
+        keys: list[str | None] = []
         for raw in rows:
             if reader is None:
                 reader = RowReader(entity, record, _columns(profile, planned, list(raw)))
@@ -200,16 +382,62 @@ async def _stage(
             if isinstance(row, GoodRow):
                 good.append(row)
             else:
-                bad.append(row)
+                keys.append(row.external_id)
+                if wrong.add(row):
+                    bad.append(row)
         if good:
             await store.stage(conn, run, record.name, good)
-        if bad:
-            await store.set_aside(conn, run, record.name, bad)
+        if keys:
+            await store.set_aside(conn, run, record.name, bad, keys)
+        await watch.tell("reading", number)
+    return wrong
+
+
+@dataclass(frozen=True, slots=True)
+class Peeked:
+    """The first rows of one entity as they would be taken over, or what is wrong with them."""
+
+    record: Record
+    table: str
+    rows: tuple[GoodRow | BadRow, ...]
+
+
+PEEKED: Final = 5
+
+
+async def peek(profile: Profile) -> list[Peeked]:
+    """Try the connection and read a few rows of each entity. Raises ProfileError, ImportFailed."""
+    try:
+        tables = await profile.source.discover(profile.settings)
+        return [await _peeked(profile, planned, tables) for planned in profile.entities]
+    except (SourceError, ModuleNotFoundError) as error:
+        raise ImportFailed(reason_of(error)) from error
+
+
+async def _peeked(profile: Profile, planned: Planned, tables: Mapping[str, Sequence[str]]) -> Peeked:
+    entity, record = planned.entity, planned.record
+    what = entity.query or _table(profile, planned, tables)
+    found: list[GoodRow | BadRow] = []
+    reader = None if entity.table is None else RowReader(entity, record, _columns(profile, planned, tables[what]))
+    rows = profile.source.stream(profile.settings, what)
+    try:
+        async for raw in rows:
+            for row in raw[: PEEKED - len(found)]:
+                reader = reader or RowReader(entity, record, _columns(profile, planned, list(row)))
+                found.append(reader.read(len(found) + 1, row))
+            if len(found) == PEEKED:
+                break
+    finally:
+        if isinstance(rows, AsyncGenerator):
+            await rows.aclose()
+    return Peeked(record, entity.table or "", tuple(found))
 
 
 def _table(profile: Profile, planned: Planned, tables: Mapping[str, Sequence[str]]) -> str:
     wanted = planned.entity.table or ""
     found = match_name(wanted, tables)
+    if found is None and profile.is_uploaded and len(tables) == 1:
+        return next(iter(tables))
     if found is None:
         raise ProfileError(
             _(
@@ -249,7 +477,7 @@ def _stopped(profile: Profile, reports: Sequence[EntityReport]) -> Text | None:
     return next((reason for reason in reasons if reason is not None), None)
 
 
-def _reason(error: Exception) -> Text:
+def reason_of(error: Exception) -> Text:
     """Why a run failed, for its record."""
     match error:
         case ImportFailed() | ProfileError():

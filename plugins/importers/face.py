@@ -11,11 +11,15 @@ from kernel import Connection
 
 @dataclass(frozen=True, slots=True)
 class LastImport:
-    """The newest applied import. ``read_at`` (UTC) is when its source was read: the data are as of then."""
+    """The newest applied import. ``read_at`` (UTC) is when its source was read: the data are as of then.
+
+    ``failing_since`` is the first attempt after it that did not succeed.
+    """
 
     profile: str
     title: str
     read_at: datetime
+    failing_since: datetime | None = None
 
 
 class Freshness(Protocol):

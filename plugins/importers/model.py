@@ -6,6 +6,7 @@ import json
 import re
 import time
 import types
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import date, datetime, timedelta
@@ -268,7 +269,8 @@ _STANDARD: Final = frozenset(
 class EntityReport:
     """What changed in one entity since the run that was last applied. Sums are grosze.
 
-    ``fields`` counts the changed rows by field. ``total`` are the source's rows, good and wrong.
+    ``fields`` counts the changed rows by field. ``total`` are the source's rows, good and wrong. ``errors`` counts what
+    is wrong by field and message; ``owners`` are the profile's rules for corrected fields, where it has any.
     """
 
     record: str
@@ -280,6 +282,8 @@ class EntityReport:
     wrong: int = 0
     sums: Mapping[str, int] = field(default_factory=dict[str, int])
     fields: Mapping[str, int] = field(default_factory=dict[str, int])
+    errors: Sequence[Mapping[str, Any]] = ()
+    owners: Mapping[str, str] = field(default_factory=dict[str, str])
     examples: tuple[BadRow, ...] = ()
 
     @property
@@ -301,6 +305,33 @@ class EntityReport:
     def of_json(cls, kept: Mapping[str, Any]) -> EntityReport:
         """Back from ``as_json``."""
         return cls(**kept)
+
+
+KEPT_OF_A_KIND: Final = 100
+"""So many wrong rows of one kind are kept to be shown; the others are counted."""
+_KINDS: Final = 200
+
+
+@dataclass(slots=True)
+class Wrong:
+    """Counts wrong rows by kind, so that a million of them fills neither memory nor database."""
+
+    counts: Counter[tuple[str, str]] = field(default_factory=Counter[tuple[str, str]])
+
+    def add(self, row: BadRow) -> bool:
+        """Count a row; whether it is worth keeping."""
+        is_kept = False
+        for reason in row.reasons:
+            kind = (reason.name, reason.message)
+            if kind not in self.counts and len(self.counts) >= _KINDS:
+                kind = ("", "Something else is wrong")
+            self.counts[kind] += 1
+            is_kept = is_kept or self.counts[kind] <= KEPT_OF_A_KIND
+        return is_kept
+
+    def as_json(self) -> list[dict[str, Any]]:
+        """What is wrong, the most frequent first."""
+        return [{"field": name, "message": text, "count": count} for (name, text), count in self.counts.most_common()]
 
 
 def exceeded(report: EntityReport, max_bad: float, max_missing: float) -> Text | None:

@@ -17,25 +17,39 @@ from kernel import (
     Listing,
     ListQuery,
     Money,
+    Refused,
     Request,
     Route,
     Row,
     Text,
     _,
+    enqueue,
     listed,
     not_found,
     redirect,
 )
-from plugins.importers import engine, store
+from plugins.importers import engine, jobs, store
 from plugins.importers.model import EntityReport, Reason, differences
 
 STATES: Final = {
+    "queued": Badge(_("waits its turn")),
     "reading": Badge(_("being read")),
     "waiting": Badge(_("waits to be applied"), "notice"),
+    "applying": Badge(_("being applied")),
     "applied": Badge(_("applied"), "credit"),
+    "reverting": Badge(_("being rolled back")),
+    "reverted": Badge(_("rolled back")),
     "superseded": Badge(_("replaced by a newer one")),
     "stopped": Badge(_("stopped"), "due"),
     "failed": Badge(_("unsuccessful"), "due"),
+    "cancelled": Badge(_("cancelled")),
+}
+UNDER_WAY: Final = frozenset({"queued", "reading", "applying", "reverting"})
+PHASES: Final = {
+    "reading": _("Reading the source"),
+    "comparing": _("Comparing with what was imported before"),
+    "applying": _("Applying"),
+    "reverting": _("Rolling back"),
 }
 
 
@@ -70,7 +84,22 @@ RUNS: Final = Listing(
 class RunsQuery(ListQuery):
     """The filters of the list of runs."""
 
-    state: Literal["reading", "waiting", "applied", "superseded", "stopped", "failed"] | None = None
+    state: (
+        Literal[
+            "queued",
+            "reading",
+            "waiting",
+            "applying",
+            "applied",
+            "reverting",
+            "reverted",
+            "superseded",
+            "stopped",
+            "failed",
+            "cancelled",
+        ]
+        | None
+    ) = None
     title: str = Field("", max_length=120)
 
 
@@ -109,14 +138,81 @@ async def run(request: Request, view: View) -> Mapping[str, Any]:
         "first": view.after == 0,
         "next": shown[-1]["id"] if len(rows) > store.PAGE else None,
         "may_apply": found.state == "waiting" and request[ACTOR].may(APPLY),
+        "may_revert": found.state == "applied"
+        and any(report.differs for report in found.reports)
+        and request[ACTOR].may(APPLY),
+        "is_under_way": found.state in UNDER_WAY,
+        "progress": await _progress(request, found),
+        "may_cancel": found.state in UNDER_WAY and request[ACTOR].may(APPLY),
     }
 
 
+async def _progress(request: Request, found: store.Run) -> Mapping[str, Any] | None:
+    row = await store.progress_of(request[CONN], found.id) if found.state in UNDER_WAY else None
+    if row is None:
+        return None
+    phase = PHASES.get(row["phase"], STATES[found.state].label)
+    return {"phase": phase, "done": row["done"], "total": row["total"], "is_cancelled": row["cancel"]}
+
+
 async def apply(request: Request) -> object:
-    """Apply a run that waits."""
-    site, number = request[SITE], int(request.match_info["run"])
-    await engine.apply_waiting(request[CONN], site.registry.records, number, site.clock.today())
-    return redirect(request, "importers.run", flash=_("The import was applied"), run=number)
+    """Have a run that waits applied in the background."""
+    conn, number = request[CONN], int(request.match_info["run"])
+    found = await store.run_of(conn, number)
+    if found is None:
+        raise not_found()
+    if not await store.move(conn, number, "waiting", "applying"):
+        raise Refused(_("This import no longer waits: it was applied, or a newer one took its place."))
+    await enqueue(conn, jobs.KIND, {"run": number})
+    return redirect(request, "importers.run", run=number)
+
+
+async def cancel(request: Request) -> object:
+    """Ask a run to stop: nothing of it stays."""
+    number = int(request.match_info["run"])
+    if not await store.cancel(request[CONN], number):
+        raise Refused(_("Nothing of this import is under way any more"))
+    return redirect(request, "importers.run", flash=_("The import will stop; nothing of it stays"), run=number)
+
+
+async def revert_page(request: Request) -> Mapping[str, Any]:
+    """What rolling a run back would do, before it is done."""
+    found = await store.run_of(request[CONN], int(request.match_info["run"]))
+    if found is None:
+        raise not_found()
+    records = request[SITE].registry.records
+    labels = {name: record.label for name, record in records.items()}
+    reason: Text | None = None
+    try:
+        await engine.check_revertible(request[CONN], records, found)
+    except Refused as refused:
+        reason = next(iter(refused.notes), None)
+    if found.state != "applied":
+        reason = _("Only an import that was applied can be rolled back")
+    return {"run": found, "reports": [_report(report, labels) for report in found.reports], "reason": reason}
+
+
+class RevertForm(BaseModel):
+    """``acknowledged``: rows that people changed since stay as they are."""
+
+    acknowledged: bool = False
+
+
+async def revert(request: Request, form: RevertForm) -> object:
+    """Have an applied run rolled back in the background."""
+    conn, number = request[CONN], int(request.match_info["run"])
+    found = await store.run_of(conn, number)
+    if found is None:
+        raise not_found()
+    await engine.check_revertible(conn, request[SITE].registry.records, found)
+    if found.kept_count and not form.acknowledged:
+        raise Refused(_("Say that rows which people have changed stay as they are"), field="acknowledged")
+    if await store.under_way(conn, found.profile):
+        raise Refused(_("Another import of this profile is under way. Try again in a moment."))
+    if not await store.move(conn, number, "applied", "reverting"):
+        raise Refused(_("Only an import that was applied can be rolled back"))
+    await enqueue(conn, jobs.KIND, {"run": number, "acknowledged": form.acknowledged})
+    return redirect(request, "importers.run", run=number)
 
 
 def _first_shown(reports: Sequence[EntityReport]) -> str | None:
@@ -142,6 +238,11 @@ def _report(report: EntityReport, labels: Mapping[str, Text]) -> dict[str, Any]:
         if money
         else None,
         "fields": report.fields,
+        "errors": [
+            {"field": error["field"], "text": Text(error["message"]), "count": error["count"]}
+            for error in report.errors
+            if "{" not in error["message"]
+        ],
     }
 
 
@@ -188,4 +289,21 @@ ROUTES: Final = (
         template="importers/run.html",
     ),
     Route("POST", r"/admin/imports/{run:\d+}", apply, "importers.apply", "importers.apply"),
+    Route("POST", r"/admin/imports/{run:\d+}/cancel", cancel, "importers.apply", "importers.cancel"),
+    Route(
+        "GET",
+        r"/admin/imports/{run:\d+}/rollback",
+        revert_page,
+        "importers.apply",
+        "importers.revert_page",
+        template="importers/revert.html",
+    ),
+    Route(
+        "POST",
+        r"/admin/imports/{run:\d+}/rollback",
+        revert,
+        "importers.apply",
+        "importers.revert",
+        body=RevertForm,
+    ),
 )

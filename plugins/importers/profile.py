@@ -31,6 +31,9 @@ from kernel import Record, Source, SourceError, Text, _
 
 SOURCE_BASE: Final = "base"
 """The key of the validation context under which a source's settings find the profile's directory."""
+SOURCE_PLACE: Final = "place"
+OWN_VARIABLES: Final = "IMPORT_"
+"""How the names of variables begin that hold passwords for profiles made in the console."""
 
 
 class ProfileError(Exception):
@@ -53,7 +56,9 @@ class Rule(_Strict):
 
     ``date`` is the form of dates in the source in strptime's words; ``days`` moves a date. ``thousands`` is the
     separator of groups in amounts (``.`` of ``1.234,56``). ``map`` replaces whole texts, ``prefix`` goes before one.
-    Texts lose spaces at both ends unless ``trim`` is false.
+    Texts lose spaces at both ends unless ``trim`` is false. ``owner`` decides when people corrected the field: the
+    ``source`` wins whenever its row changes, ``newest`` lets a correction stand until the source's own value changes,
+    ``local`` lets it stand for good.
     """
 
     column: str | None = None
@@ -66,6 +71,7 @@ class Rule(_Strict):
     map: dict[str, str] = Field(default_factory=dict[str, str])
     prefix: str = ""
     trim: bool = True
+    owner: Literal["source", "newest", "local"] = "newest"
 
     @model_validator(mode="after")
     def _one_origin(self) -> Self:
@@ -101,12 +107,17 @@ class Entity(_Strict):
 
 class Head(_Strict):
     """The profile's name and limits. A run stops when more than ``max_bad`` percent of an entity's rows are wrong, or
-    more than ``max_missing`` percent of those applied before are gone: half a file must not undo a whole one."""
+    more than ``max_missing`` percent of those applied before are gone: half a file must not undo a whole one.
+
+    ``every`` runs it by itself; ``approve`` lets such a run apply what it found without waiting for a person.
+    """
 
     name: str = Field(pattern=r"^[a-z][a-z0-9_-]{0,40}$")
     title: str = Field(min_length=1, max_length=120)
     max_bad: float = Field(default=5, ge=0, le=100)
     max_missing: float = Field(default=10, ge=0, le=100)
+    every: Literal["hour", "day", "week"] | None = None
+    approve: bool = False
 
 
 class _File(_Strict):
@@ -133,6 +144,7 @@ class Profile:
     settings: BaseModel
     entities: tuple[Planned, ...]
     lines: Lines
+    is_uploaded: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,6 +209,26 @@ def read_profile(path: Path, sources: Mapping[str, Source], records: Mapping[str
         raise ProfileError(
             _("The profile {path} cannot be read: {reason}", path=path, reason=error.strerror)
         ) from error
+    return parse_profile(text, path.name, Place(path.resolve().parent), sources, records)
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where the files of a profile lie.
+
+    ``confined``: nothing outside ``base`` may be named (and without a base, no file at all), and only variables made
+    for imports. ``upload`` is the file of this run: it takes the place of ``path``.
+    """
+
+    base: Path | None
+    confined: bool = False
+    upload: Path | None = None
+
+
+def parse_profile(
+    text: str, path: str, place: Place, sources: Mapping[str, Source], records: Mapping[str, Record]
+) -> Profile:
+    """Check the text of a profile; ``path`` is how messages name it. Raises ProfileError."""
     try:
         raw = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
@@ -206,13 +238,15 @@ def read_profile(path: Path, sources: Mapping[str, Source], records: Mapping[str
         file = _File.model_validate(raw)
     except ValidationError as error:
         raise _refusal(error, lines) from error
-    source, settings = _source(file.source, path, sources, lines)
-    return Profile(file.profile, source, settings, _entities(file, records, lines), lines)
+    source, settings = source_of(file.source, place, sources, lines)
+    is_uploaded = place.upload is not None
+    return Profile(file.profile, source, settings, _entities(file, records, lines), lines, is_uploaded)
 
 
-def _source(
-    table: Mapping[str, Any], path: Path, sources: Mapping[str, Source], lines: Lines
+def source_of(
+    table: Mapping[str, Any], place: Place, sources: Mapping[str, Source], lines: Lines
 ) -> tuple[Source, BaseModel]:
+    """The source that a profile's ``[source]`` names, and its settings. Raises ProfileError."""
     kind = table.get("kind")
     source = sources.get(kind) if isinstance(kind, str) else None
     if source is None:
@@ -225,8 +259,19 @@ def _source(
             )
         )
     rest = {name: value for name, value in table.items() if name != "kind"}
+    if place.upload is not None and reads_file(source):
+        rest["path"] = str(place.upload)
+    context = {SOURCE_BASE: place.base, SOURCE_PLACE: place}
+    if place.confined and not str(rest.get("password_env", OWN_VARIABLES)).startswith(OWN_VARIABLES):
+        raise ProfileError(
+            _(
+                "Line {line}: a profile made in the console may only use variables whose names begin with {prefix}.",
+                line=lines.of(("source", "password_env")),
+                prefix=OWN_VARIABLES,
+            )
+        )
     try:
-        return source, source.settings.model_validate(rest, context={SOURCE_BASE: path.resolve().parent})
+        return source, source.settings.model_validate(rest, context=context)
     except ValidationError as error:
         raise _refusal(error, lines, ("source",), source.settings) from error
 
@@ -331,8 +376,21 @@ def _known_keys(model: type[BaseModel], path: Sequence[str | int]) -> Iterable[s
 
 def source_path(value: object, info: ValidationInfo) -> Path:
     """A path as a profile writes it: relative to the profile's own directory."""
-    context = cast("Mapping[str, Path]", info.context or {})
-    return context.get(SOURCE_BASE, Path()) / Path(str(value)).expanduser()
+    context = cast("Mapping[str, Any]", info.context or {})
+    place = cast("Place", context.get(SOURCE_PLACE) or Place(context.get(SOURCE_BASE, Path())))
+    if not place.confined:
+        return (place.base or Path()) / Path(str(value)).expanduser()
+    if place.upload is not None and str(value) == str(place.upload):
+        return place.upload
+    found = place.base and (place.base / str(value)).resolve()
+    if place.base is None or found is None or not found.is_relative_to(place.base.resolve()):
+        raise PydanticCustomError("path_outside", "The file does not lie in the operator’s directory of imports")
+    return found
+
+
+def reads_file(source: Source) -> bool:
+    """Whether the source reads a file, so that one may be uploaded."""
+    return "path" in source.settings.model_fields
 
 
 SourcePath = Annotated[Path, BeforeValidator(source_path)]

@@ -9,7 +9,7 @@ from typing import Any, Final, LiteralString
 
 from kernel import Connection, Row, Text
 from plugins.importers.face import LastImport
-from plugins.importers.model import BadRow, EntityReport, GoodRow, Reason
+from plugins.importers.model import KEPT_OF_A_KIND, BadRow, EntityReport, GoodRow, Reason
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +26,13 @@ class Run:
     actor: str
     started_at: datetime
     finished_at: datetime | None
+    file_name: str = ""
+    decided_by: str = ""
+    decided_role: str = ""
+    applied_at: datetime | None = None
+    reverted_at: datetime | None = None
+    kept_count: int = 0
+    kept: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,18 +59,24 @@ async def lock_profile(conn: Connection, profile: str) -> bool:
 
 
 BEGIN_RUN_SQL: Final[LiteralString] = """
-insert into importers.run (profile, title, approve) values ($1, $2, $3) returning id
+insert into importers.run (profile, title, approve, state, file_name) values ($1, $2, $3, $4, $5) returning id
 """
 
 
-async def begin_run(conn: Connection, profile: str, title: str, *, approve: bool) -> int:
-    """A new run, being read; its id."""
-    return await conn.fetchval(BEGIN_RUN_SQL, profile, title, approve)
+async def begin_run(
+    conn: Connection, profile: str, title: str, *, approve: bool, state: str = "reading", file_name: str = ""
+) -> int:
+    """A new run, being read (or ``queued``); its id."""
+    return await conn.fetchval(BEGIN_RUN_SQL, profile, title, approve, state, file_name)
 
 
 END_RUN_SQL: Final[LiteralString] = """
 update importers.run
-set state = $2, reason = $3, report = coalesce($4, report), approve = approve or $5, finished_at = now()
+set state = $2, reason = $3, report = coalesce($4, report), approve = approve or $5,
+    finished_at = now(),
+    applied_at = case when $2 = 'applied' then coalesce(applied_at, now()) else applied_at end,
+    reverted_at = case when $2 = 'reverted' then now() end,
+    kept_count = 0, kept = '[]'
 where id = $1
 """
 
@@ -78,17 +91,20 @@ async def end_run(
     approve: bool = False,
 ) -> None:
     """What became of a run, and why."""
-    kept = {"message": reason.message, "values": {k: str(v) for k, v in reason.values.items()}} if reason else None
-    await conn.execute(
-        END_RUN_SQL, run, state, kept, None if reports is None else [report.as_json() for report in reports], approve
-    )
+    told = None if reports is None else [report.as_json() for report in reports]
+    await conn.execute(END_RUN_SQL, run, state, as_json(reason), told, approve)
+
+
+def as_json(reason: Text | None) -> dict[str, Any] | None:
+    """A reason as it is kept, to be read in any language."""
+    return {"message": reason.message, "values": {k: str(v) for k, v in reason.values.items()}} if reason else None
 
 
 REPLACE_EARLIER_SQL: Final[LiteralString] = """
 update importers.run
 set state = case state when 'waiting' then 'superseded' else 'failed' end, finished_at = now(),
-    reason = case state when 'reading' then $3::jsonb end
-where profile = $1 and id < $2 and state in ('waiting', 'reading')
+    reason = case when state <> 'waiting' then $3::jsonb end
+where profile = $1 and id < $2 and state in ('waiting', 'reading', 'queued')
 """
 
 
@@ -112,8 +128,16 @@ insert into importers.bad_row (run, record, number, external_id, reasons) values
 """
 
 
-async def set_aside(conn: Connection, run: int, record: str, rows: Iterable[BadRow]) -> None:
-    """Keep wrong rows with their reasons."""
+async def set_aside(
+    conn: Connection, run: int, record: str, rows: Iterable[BadRow], keys: Iterable[str | None]
+) -> None:
+    """Keep wrong rows with their reasons; of all of them (``keys``) remember that they are there."""
+    await conn.copy_records_to_table(
+        "staged_bad",
+        schema_name="importers",
+        columns=("run", "record", "external_id"),
+        records=[(run, record, key) for key in keys],
+    )
     await conn.executemany(
         SET_ASIDE_SQL,
         [(run, record, row.number, row.external_id, [asdict(reason) for reason in row.reasons]) for row in rows],
@@ -133,32 +157,40 @@ with twice as (
     delete from importers.staged_row staged using twice
     where staged.run = $1 and staged.record = $2 and staged.external_id = twice.external_id
     returning staged.number, staged.external_id
+), told as (
+    insert into importers.bad_row (run, record, number, external_id, reasons)
+    select $1, $2, number, external_id, $3::jsonb from taken order by number limit $4
+), remembered as (
+    insert into importers.staged_bad (run, record, external_id) select $1, $2, external_id from taken
 )
-insert into importers.bad_row (run, record, number, external_id, reasons)
-select $1, $2, number, external_id, $3::jsonb from taken
+select count(*) from taken
 """
 
 
-async def set_aside_twice(conn: Connection, run: int, record: str, reason: Reason) -> None:
-    """Set aside every row whose key comes more than once: nobody knows which one is right."""
+async def set_aside_twice(conn: Connection, run: int, record: str, reason: Reason) -> int:
+    """Set aside every row whose key comes more than once: nobody knows which one is right. How many they are."""
     await conn.execute(REFRESH_STATISTICS_SQL)
     await conn.execute(NESTED_LOOPS_OFF_SQL)
-    await conn.execute(SET_ASIDE_TWICE_SQL, run, record, [asdict(reason)])
+    count = await conn.fetchval(SET_ASIDE_TWICE_SQL, run, record, [asdict(reason)], KEPT_OF_A_KIND)
     await conn.execute(NESTED_LOOPS_ON_SQL)
+    return count
 
 
 COMPARE_SQL: Final[LiteralString] = """
-insert into importers.difference (run, record, change, external_id, before, after, hash, grosze_before, grosze_after)
+insert into importers.difference (run, record, change, external_id, before, after, hash, grosze_before, grosze_after,
+    hash_before)
 select $2, $3,
     case
         when mirror.external_id is null or mirror.gone then 'new'
         when staged.external_id is null then 'missing'
         else 'changed'
     end,
-    external_id, mirror.data, staged.data::jsonb, staged.hash, mirror.grosze, staged.grosze
+    external_id, mirror.data, staged.data::jsonb, staged.hash, mirror.grosze, staged.grosze, mirror.hash
 from (select * from importers.staged_row where run = $2 and record = $3) staged
 full join (select * from importers.applied_row where profile = $1 and record = $3) mirror using (external_id)
-left join (select distinct external_id from importers.bad_row where run = $2 and record = $3) bad using (external_id)
+left join (
+    select distinct external_id from importers.staged_bad where run = $2 and record = $3 and external_id is not null
+) bad using (external_id)
 where case
         when staged.external_id is null then not mirror.gone and bad.external_id is null
         else staged.hash is distinct from mirror.hash or mirror.gone
@@ -179,7 +211,7 @@ select
 from
     (select count(*) as rows, coalesce(sum(grosze), 0)::bigint as grosze
      from importers.staged_row where run = $1 and record = $2) staged
-    cross join (select count(*) as rows from importers.bad_row where run = $1 and record = $2) bad
+    cross join (select count(*) as rows from importers.staged_bad where run = $1 and record = $2) bad
     left join importers.difference on run = $1 and record = $2
 group by staged.rows, staged.grosze, bad.rows
 """
@@ -193,7 +225,10 @@ group by field
 order by count(*) desc, field
 """
 
-CLEAR_STAGED_SQL: Final[LiteralString] = "delete from importers.staged_row where run = $1"
+CLEAR_STAGED_SQL: Final[LiteralString] = """
+with bad as (delete from importers.staged_bad where run = $1)
+delete from importers.staged_row where run = $1
+"""
 
 
 async def compare(conn: Connection, profile: str, run: int, record: str, together: str | None) -> EntityReport:
@@ -269,8 +304,231 @@ async def remember(conn: Connection, profile: str, run: int, record: str) -> Non
     await conn.execute(NESTED_LOOPS_ON_SQL)
 
 
+# A row that is new again after this carries on what was booked for it: so it stays in the mirror, as gone.
+TAKE_BACK_SQL: Final[LiteralString] = """
+update importers.applied_row applied
+set gone = done.change = 'new', data = coalesce(done.before, done.after), hash = coalesce(done.hash_before, done.hash),
+    grosze = coalesce(done.grosze_before, done.grosze_after)
+from importers.difference done
+where done.run = $2 and done.record = $3 and done.external_id <> all ($4::text[])
+    and applied.profile = $1 and applied.record = $3 and applied.external_id = done.external_id
+"""
+
+
+async def take_back(conn: Connection, profile: str, run: int, record: str, kept: Sequence[str]) -> None:
+    """Bring the mirror to what it was before a run, but for the rows that were kept."""
+    await conn.execute(NESTED_LOOPS_OFF_SQL)
+    await conn.execute(TAKE_BACK_SQL, profile, run, record, kept)
+    await conn.execute(NESTED_LOOPS_ON_SQL)
+
+
+LATER_RUN_SQL: Final[LiteralString] = """
+select min(later.id) from importers.run later
+where later.profile = $1 and later.id > $2 and later.state = 'applied'
+  and exists (select from importers.difference d where d.run = later.id)
+"""
+
+
+async def later_run(conn: Connection, profile: str, run: int) -> int | None:
+    """A run that was applied after this one and changed something."""
+    return await conn.fetchval(LATER_RUN_SQL, profile, run)
+
+
+MOVE_SQL: Final[LiteralString] = """
+update importers.run
+set state = $3, decided_by = coalesce(current_setting('ebok.actor', true), ''), reason = null,
+    decided_role = coalesce(current_setting('ebok.role', true), '')
+where id = $1 and state = $2
+returning id
+"""
+SEND_BACK_SQL: Final[LiteralString] = """
+update importers.run set state = $2, reason = $3, kept_count = $4, kept = $5 where id = $1
+"""
+
+
+async def move(conn: Connection, run: int, before: str, after: str) -> bool:
+    """A person's decision about a run; False when somebody else was faster."""
+    return await conn.fetchval(MOVE_SQL, run, before, after) is not None
+
+
+async def send_back(conn: Connection, run: int, state: str, reason: Text | None, kept: Sequence[str] = ()) -> None:
+    """What was asked for did not happen: the run is what it was, with the reason."""
+    await conn.execute(SEND_BACK_SQL, run, state, as_json(reason), len(kept), list(kept[:20]))
+
+
+# --- progress -------------------------------------------------------------------------------------------------------
+
+TELL_SQL: Final[LiteralString] = """
+insert into importers.progress (run, phase, done, total) values ($1, $2, $3, $4)
+on conflict (run) do update set phase = $2, done = $3, total = $4, told_at = now()
+returning cancel
+"""
+PROGRESS_SQL: Final[LiteralString] = """
+select phase, done, total, cancel, told_at from importers.progress where run = $1
+"""
+CANCEL_SQL: Final[LiteralString] = """
+insert into importers.progress (run, cancel)
+select id, true from importers.run where id = $1 and state in ('queued', 'reading', 'applying', 'reverting')
+on conflict (run) do update set cancel = true
+returning run
+"""
+FORGET_PROGRESS_SQL: Final[LiteralString] = "delete from importers.progress where run = $1"
+
+
+async def tell(conn: Connection, run: int, phase: str, done: int, total: int) -> bool:
+    """How far a run is; whether somebody wants it to stop."""
+    return await conn.fetchval(TELL_SQL, run, phase, done, total)
+
+
+async def progress_of(conn: Connection, run: int) -> Row | None:
+    """How far a run is."""
+    return await conn.fetchrow(PROGRESS_SQL, run)
+
+
+async def cancel(conn: Connection, run: int) -> bool:
+    """Ask a run to stop; False when nothing of it is under way."""
+    return await conn.fetchval(CANCEL_SQL, run) is not None
+
+
+async def forget_progress(conn: Connection, run: int) -> None:
+    """The work has ended."""
+    await conn.execute(FORGET_PROGRESS_SQL, run)
+
+
+# --- profiles and files ---------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """A profile kept in the database. ``sample`` is a file to look at."""
+
+    id: int
+    name: str
+    title: str
+    text: str
+    version: int
+    sample_name: str
+    sample: bytes | None
+
+
+PROFILES_SQL: Final[LiteralString] = "select name, title, text from importers.profile order by title, name"
+PROFILE_SQL: Final[LiteralString] = """
+select id, name, title, text, version, sample_name, sample from importers.profile where name = $1
+"""
+ADD_PROFILE_SQL: Final[LiteralString] = """
+insert into importers.profile (name, title, text, sample_name, sample) values ($1, $2, $3, $4, $5)
+on conflict do nothing returning id
+"""
+CHANGE_PROFILE_SQL: Final[LiteralString] = """
+update importers.profile
+set title = $3, text = $4, version = version + 1, changed_at = now(),
+    changed_by = coalesce(current_setting('ebok.actor', true), '')
+where name = $1 and version = $2 returning id
+"""
+REMOVE_PROFILE_SQL: Final[LiteralString] = "delete from importers.profile where name = $1 returning id"
+
+
+async def profiles(conn: Connection) -> Sequence[Row]:
+    """Name, title and text of every profile kept in the database."""
+    return await conn.fetch(PROFILES_SQL)
+
+
+async def kept_profile(conn: Connection, name: str) -> Kept | None:
+    """A profile kept in the database, or None."""
+    row = await conn.fetchrow(PROFILE_SQL, name)
+    return Kept(**row) if row else None
+
+
+async def add_profile(conn: Connection, name: str, title: str, text: str, sample: tuple[str, bytes] | None) -> bool:
+    """Keep a new profile; False when the name is taken."""
+    file_name, content = sample or ("", None)
+    return await conn.fetchval(ADD_PROFILE_SQL, name, title, text, file_name, content) is not None
+
+
+async def change_profile(conn: Connection, name: str, version: int, title: str, text: str) -> bool:
+    """Write a profile anew; False when somebody else changed it meanwhile."""
+    return await conn.fetchval(CHANGE_PROFILE_SQL, name, version, title, text) is not None
+
+
+async def remove_profile(conn: Connection, name: str) -> bool:
+    """Forget a profile; what it imported stays."""
+    return await conn.fetchval(REMOVE_PROFILE_SQL, name) is not None
+
+
+UPLOAD_SQL: Final[LiteralString] = "insert into importers.upload (run, name, content) values ($1, $2, $3)"
+UPLOAD_OF_SQL: Final[LiteralString] = "select name, content from importers.upload where run = $1"
+FORGET_UPLOAD_SQL: Final[LiteralString] = "delete from importers.upload where run = $1"
+UNDER_WAY_SQL: Final[LiteralString] = """
+select max(id) from importers.run
+where profile = $1 and id <> $2 and (state in ('applying', 'reverting') or (state = 'queued' and $3))
+"""
+
+
+async def keep_upload(conn: Connection, run: int, name: str, content: bytes) -> None:
+    """The file that a run is going to read."""
+    await conn.execute(UPLOAD_SQL, run, name, content)
+
+
+async def upload_of(conn: Connection, run: int) -> tuple[str, bytes] | None:
+    """The name and content of a run's file."""
+    row = await conn.fetchrow(UPLOAD_OF_SQL, run)
+    return (row["name"], row["content"]) if row else None
+
+
+async def forget_upload(conn: Connection, run: int) -> None:
+    """A file that was read is not kept: it holds personal data."""
+    await conn.execute(FORGET_UPLOAD_SQL, run)
+
+
+async def under_way(conn: Connection, profile: str, but: int = 0, *, with_queued: bool = True) -> int | None:
+    """Another run of the profile that somebody decided about, or that is queued. The caller holds the profile, so one
+    that is only being read broke off."""
+    return await conn.fetchval(UNDER_WAY_SQL, profile, but, with_queued)
+
+
+SUPERSEDE_SQL: Final[LiteralString] = """
+update importers.run set state = 'superseded', finished_at = now() where profile = $1 and state = 'waiting'
+"""
+
+
+async def supersede(conn: Connection, profile: str) -> None:
+    """What was compared with a state that is no more cannot be applied."""
+    await conn.execute(SUPERSEDE_SQL, profile)
+
+
+LAST_STARTED_SQL: Final[LiteralString] = "select max(started_at) from importers.run where profile = $1"
+
+
+async def last_started(conn: Connection, profile: str) -> datetime | None:
+    """When the profile was last run."""
+    return await conn.fetchval(LAST_STARTED_SQL, profile)
+
+
+RUNS_OF_SQL: Final[LiteralString] = """
+select id, state, started_at, file_name from importers.run where profile = $1 order by id desc limit 10
+"""
+
+
+async def runs_of(conn: Connection, profile: str) -> Sequence[Row]:
+    """The last runs of a profile, the newest first."""
+    return await conn.fetch(RUNS_OF_SQL, profile)
+
+
+TROUBLE_SQL: Final[LiteralString] = """
+select count(*) filter (where state in ('failed', 'stopped')) as failed,
+       count(*) filter (where state = 'waiting') as waiting
+from (select distinct on (profile) state from importers.run order by profile, id desc) newest
+"""
+
+
+async def trouble(conn: Connection) -> Row | None:
+    """How many profiles failed at their last run, and how many wait to be applied."""
+    return await conn.fetchrow(TROUBLE_SQL)
+
+
 RUN_SQL: Final[LiteralString] = """
-select id, profile, title, state, approve, report, reason, actor, started_at, finished_at
+select id, profile, title, state, approve, report, reason, actor, started_at, finished_at, file_name, decided_by,
+       decided_role, applied_at, reverted_at, kept_count, kept
 from importers.run where id = $1
 """
 
@@ -294,6 +552,13 @@ def _run(row: Row) -> Run:
         actor=row["actor"],
         started_at=row["started_at"],
         finished_at=row["finished_at"],
+        file_name=row["file_name"],
+        decided_by=row["decided_by"],
+        decided_role=row["decided_role"],
+        applied_at=row["applied_at"],
+        reverted_at=row["reverted_at"],
+        kept_count=row["kept_count"],
+        kept=tuple(row["kept"]),
     )
 
 
@@ -336,7 +601,12 @@ async def bad_rows_page(conn: Connection, run: int, after: int) -> Sequence[Row]
 
 
 LAST_APPLIED_SQL: Final[LiteralString] = """
-select profile, title, started_at from importers.run where state = 'applied' order by started_at desc limit 1
+select good.profile, good.title, good.started_at,
+       (select min(bad.started_at) from importers.run bad
+        where bad.profile = good.profile and bad.id > good.id and bad.state in ('failed', 'stopped')) as failing_since
+from (
+    select id, profile, title, started_at from importers.run where state = 'applied' order by started_at desc limit 1
+) good
 """
 
 
@@ -346,4 +616,4 @@ class AppliedRuns:
     async def last(self, conn: Connection) -> LastImport | None:
         """The newest applied import."""
         row = await conn.fetchrow(LAST_APPLIED_SQL)
-        return LastImport(row["profile"], row["title"], row["started_at"]) if row else None
+        return LastImport(row["profile"], row["title"], row["started_at"], row["failing_since"]) if row else None

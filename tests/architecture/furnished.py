@@ -44,6 +44,9 @@ from tests.architecture.furnishings import (
     suspense,
     till,
 )
+from tests.architecture.furnishings import (
+    imports as importing,
+)
 
 MISSING = "9007199254740991"
 TOO_LARGE = "99999999999999999999"
@@ -181,6 +184,8 @@ async def _furnish(office: Office, history: int) -> Furnished:
         if site.registry.plugin("exports"):
             there |= await exports.furnish(site, conn, int(there["id"][-1]))
     if site.registry.plugin("importers"):
+        async with site.db.transaction(Stamp("test")) as conn:
+            there |= await importing.furnish(conn)
         has_source = "csv" in site.registry.sources and "customers.customer" in site.registry.records
         there["run"] = [str(number) for number in await (_imports(site) if has_source else _failed_import(site))]
     furnished = Furnished(office, own, foreign, there, others)

@@ -64,6 +64,24 @@ async def apply(conn: Connection, batch: Batch) -> None:
         assert APPLIED.pop(row.external_id) == row.data
 
 
+async def revert(conn: Connection, batch: Batch) -> Sequence[str]:
+    """Undo a batch; bills that differ from what was applied were changed by people."""
+    kept: list[str] = []
+    for row in batch.new:
+        if APPLIED.get(row.external_id) == row.data:
+            del APPLIED[row.external_id]
+        else:
+            kept.append(row.external_id)
+    for change in batch.changed:
+        if APPLIED.get(change.external_id) == change.after:
+            _keep(change.external_id, change.before)
+        else:
+            kept.append(change.external_id)
+    for row in batch.missing:
+        _keep(row.external_id, row.data)
+    return kept
+
+
 def _keep(key: str, row: BaseModel) -> None:
     assert isinstance(row, BillRow)
     if row.number in REFUSE:
@@ -85,7 +103,7 @@ async def stream(settings: ListSettings, query: str) -> AsyncIterator[Sequence[R
 
 @hookimpl
 def register_records() -> Iterable[Record]:
-    yield Record("shop.bill", Text("Bill"), BillRow, apply, money="amount")
+    yield Record("shop.bill", Text("Bill"), BillRow, apply, money="amount", revert=revert)
 
 
 @hookimpl

@@ -6,6 +6,7 @@ import asyncio
 import importlib
 from dataclasses import replace
 from pathlib import Path
+from typing import cast
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -18,6 +19,9 @@ from plugins.importers.profile import Profile, ProfileError, read_profile
 from tests.plugins.importers import shop
 
 pytestmark = pytest.mark.ebok(plugins=["importers"], modules={"shop": shop})
+
+NOBODY = engine.Watch(cast("Site", None), None)
+"""Watches a run that nobody looks at."""
 
 PROFILE = """
 [profile]
@@ -118,12 +122,12 @@ async def test_waits_for_a_person(site: Site, profile: Profile) -> None:
     assert waiting.run is not None
     assert not shop.APPLIED
     async with site.db.transaction(Stamp("7", "admin")) as conn:
-        await engine.apply_waiting(conn, site.registry.records, waiting.run, site.clock.today())
+        await engine.apply_waiting(conn, site.registry.records, waiting.run, site.clock.today(), NOBODY)
     assert shop.APPLIED["1"].amount == Money(1250)
     assert shop.BATCHES[0].approve
     with pytest.raises(Refused):
         async with site.db.transaction(Stamp("7", "admin")) as conn:
-            await engine.apply_waiting(conn, site.registry.records, waiting.run, site.clock.today())
+            await engine.apply_waiting(conn, site.registry.records, waiting.run, site.clock.today(), NOBODY)
     assert (await run(site, profile, row(1), approve=False)).state == "applied", "nothing to decide"
 
 
@@ -149,9 +153,9 @@ async def test_a_newer_run_takes_the_place_of_a_waiting_one(site: Site, profile:
     assert found.state == "superseded"
     with pytest.raises(Refused):
         async with site.db.transaction(Stamp("7", "admin")) as tx:
-            await engine.apply_waiting(tx, site.registry.records, first.run, site.clock.today())
+            await engine.apply_waiting(tx, site.registry.records, first.run, site.clock.today(), NOBODY)
     async with site.db.transaction(Stamp("7", "admin")) as tx:
-        await engine.apply_waiting(tx, site.registry.records, second.run, site.clock.today())
+        await engine.apply_waiting(tx, site.registry.records, second.run, site.clock.today(), NOBODY)
     assert set(shop.APPLIED) == {"1", "2"}
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from kernel import Connection, Role
 from kernel.testing import Office
-from plugins.importers import engine
+from plugins.importers import engine, jobs
 from plugins.importers.profile import read_profile
 from tests.plugins.importers import shop
 from tests.plugins.importers.test_engine import PROFILE, row
@@ -53,6 +53,8 @@ async def test_a_waiting_run_is_seen_and_applied(office: Office, conn: Connectio
     assert (await admin.get(f"{address}?show=nonsense&after=x")).status in (200, 422)
 
     assert (await admin.post(address)).status == 303
+    assert (await admin.get(address)).status == 200
+    await jobs.work(office.site, {"run": waiting})
     assert set(shop.APPLIED) == {"0", "1", "8"}
     again = await admin.post(address)
     assert again.status == 422
@@ -68,8 +70,9 @@ async def test_a_refused_run_waits_on(office: Office, conn: Connection, tmp_path
     waiting = await run(office, tmp_path, row(1), row(2))
     shop.REFUSE.append("2")
     admin = await office.visitor(Role.ADMIN)
-    page = await admin.post(f"/admin/imports/{waiting}")
-    assert page.status == 422
+    assert (await admin.post(f"/admin/imports/{waiting}")).status == 303
+    await jobs.work(office.site, {"run": waiting})
+    page = await admin.get(f"/admin/imports/{waiting}")
     assert "The bill 2 is refused" in page.text
     assert await conn.fetchval("select state from importers.run where id = $1", waiting) == "waiting"
     assert await conn.fetchval("select count(*) from importers.applied_row") == 0

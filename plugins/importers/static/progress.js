@@ -1,0 +1,18 @@
+// A page about an import under way: it looks again by itself, and starts anew when the work has ended.
+const part = document.querySelector("[data-import]");
+const state = part?.dataset.import;
+
+async function look() {
+  try {
+    const answer = await fetch(location.href, { credentials: "same-origin" });
+    const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+    const next = page.querySelector("[data-import]");
+    if (!answer.ok || next?.dataset.import !== state) return location.reload();
+    if (part.innerHTML !== next.innerHTML) part.replaceChildren(...next.childNodes);
+  } catch {
+    // The network is gone for a moment; the next look may find it.
+  }
+  setTimeout(look, 2000);
+}
+
+if (part) setTimeout(look, 1000);

@@ -11,7 +11,9 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import re
+import struct
 import zipfile
+import zlib
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -33,6 +35,17 @@ TIGHTEST: Final = 300
 """How many times smaller than itself a table may be packed; rows of a ledger reach about twenty."""
 SMALL: Final = 1 << 20
 """Below this size nobody asks how tightly something is packed."""
+BROKEN: Final = (
+    zipfile.BadZipFile,
+    zlib.error,
+    struct.error,
+    OSError,
+    EOFError,
+    ValueError,
+    NotImplementedError,
+    OverflowError,
+)
+"""What reading a damaged zip ends in."""
 _PLACE: Final = re.compile(r"manifest\.json|tables/[a-z_0-9]+\.[a-z_0-9]+\.jsonl")
 
 
@@ -68,7 +81,7 @@ class Archive:
                     if len(batch) == BATCH or filled >= BATCH_BYTES:
                         yield batch
                         batch, filled = [], 0
-        except (zipfile.BadZipFile, OSError, EOFError, ValueError, NotImplementedError) as error:
+        except BROKEN as error:
             raise damaged from error
         if (rows, size, proof.hexdigest()) != (table.rows, table.bytes, table.sha256):
             raise damaged
@@ -88,7 +101,7 @@ def opened(file: Path) -> Archive:
                 raise no_archive
             with archive.open(MANIFEST) as opened_manifest:
                 manifest = _read(opened_manifest)
-    except (zipfile.BadZipFile, OSError, EOFError, ValueError, NotImplementedError) as error:
+    except BROKEN as error:
         raise no_archive from error
     told = {MANIFEST, *(table.entry for table in manifest.tables)}
     if len(told) != len(manifest.tables) + 1 or sorted(told) != sorted(one.filename for one in entries):
@@ -99,7 +112,8 @@ def opened(file: Path) -> Archive:
 def _check_entry(entry: zipfile.ZipInfo) -> None:
     """Names that only the writer gives, no secrets, nothing that grows out of all proportion."""
     bomb = entry.file_size > SMALL and entry.file_size > TIGHTEST * max(entry.compress_size, 1)
-    if not _PLACE.fullmatch(entry.filename) or entry.flag_bits & 1 or bomb:
+    packed = entry.compress_type in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
+    if not _PLACE.fullmatch(entry.filename) or entry.flag_bits & 1 or not packed or bomb:
         raise NotTaken(
             _("The archive holds something that no archive of ebok holds: {part}.", part=entry.filename[:100])
         )

@@ -261,6 +261,26 @@ async def test_a_file_that_is_cut_off_is_refused(site: Site, target: Site, tmp_p
         await taking_in.take_in(target, tmp_path / "b.zip", quiet)
 
 
+async def test_whatever_is_damaged_is_told_apart(site: Site, tmp_path: Path) -> None:
+    """Any byte may have changed: either nothing that counts has, or the archive is refused with a reason."""
+    await furnish(site, accounts=1)
+    await written(site, tmp_path / "a.zip")
+    whole, chance, refused = (tmp_path / "a.zip").read_bytes(), random.Random(7), 0  # noqa: S311
+    for _turn in range(400):
+        damaged = bytearray(whole)
+        for _byte in range(chance.choice([1, 1, 4])):
+            damaged[chance.randrange(len(damaged))] = chance.randrange(256)
+        (tmp_path / "b.zip").write_bytes(damaged)
+        try:
+            opened = taking_in.opened(tmp_path / "b.zip")
+            for table in opened.manifest.tables:
+                for _batch in opened.lines(table):
+                    pass
+        except NotTaken:
+            refused += 1
+    assert refused > 200
+
+
 async def test_only_an_empty_organisation_takes_one_in(site: Site, tmp_path: Path) -> None:
     await furnish(site, accounts=1)
     await written(site, tmp_path / "a.zip")

@@ -116,7 +116,13 @@ async function send(row) {
     location.assign(answer.url);
     return false;
   }
-  if (answer.ok && here) {
+  if (answer.ok && !here) {  // that was the last row that the bundle takes
+    queue.shift();
+    keep();
+    location.reload();
+    return false;
+  }
+  if (answer.ok) {
     queue.shift();
     written(page, here);
     return true;
@@ -141,8 +147,8 @@ function written(page, here) {
     const values = { ...typed(), whose: whose().textContent };
     const at = document.activeElement?.id;
     renew(here);
-    if (isEmpty(values)) document.getElementById(at ?? "")?.focus();
-    else { fill(values); document.getElementById(at ?? "")?.focus(); }
+    if (!isEmpty(values)) fill(values);
+    document.getElementById(at ?? "")?.focus();
   } else {
     field("_key").value = here.querySelector('[name="_key"]').value;
   }
@@ -154,10 +160,16 @@ function written(page, here) {
   keep();
 }
 
+// What was typed since a row was sent comes back after that row is put right.
+function putAside() {
+  const values = typed();
+  const here = isEmpty(values) ? [] : [{ ...values, whose: whose().textContent }];
+  waiting = [...queue.splice(0).map((one) => one.values), ...here, ...waiting];
+}
+
 function refused(row, here) {
   queue.shift();
-  const values = typed();
-  waiting = [...queue.splice(0).map((one) => one.values), ...(isEmpty(values) ? [] : [{ ...values, whose: whose().textContent }]), ...waiting];
+  putAside();
   renew(here);
   whose().textContent = row.values.whose;
   if (row.values.choice && !box.querySelector('[type="radio"]')) {
@@ -171,8 +183,7 @@ function refused(row, here) {
 
 function takeBack(row) {
   queue.shift();
-  const values = typed();
-  waiting = [...queue.splice(0).map((one) => one.values), ...(isEmpty(values) ? [] : [{ ...values, whose: whose().textContent }]), ...waiting];
+  putAside();
   fill(row.values);
   field("_key").value = row.key;
   input("amount").focus();

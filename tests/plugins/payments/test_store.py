@@ -331,11 +331,11 @@ async def test_a_leaving_customer_takes_only_drafts_along(site: Site) -> None:
         book = await Book.opened(conn)
         await store.add_drafts(conn, [book.payment(1, DAY)])
         with pytest.raises(Refused):
-            await payments.on_customer_closing(conn, book.customer)
+            await payments.on_customer_closing(conn, book.customer, acknowledged=True)
         await payments.on_customer_removing(conn, book.customer)
         assert await conn.fetchval("select count(*) from payments.account") == 0
         other = await Book.opened(conn, "2")
-        await other.post(other.payment(1, DAY))
-        await payments.on_customer_closing(conn, other.customer)
+        await other.post(other.charge(1, DAY))
+        await payments.on_customer_closing(conn, other.customer, acknowledged=True)
         with pytest.raises(Refused):
             await payments.on_customer_removing(conn, other.customer)

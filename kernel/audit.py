@@ -68,6 +68,7 @@ select $1, customer, subject, facts
 from unnest($2::bigint[], $3::text[], $4::jsonb[]) as event (customer, subject, facts)
 """
 
+
 async def audit(
     conn: Connection, verb: str, /, *, customer: int | None = None, subject: str = "", **facts: object
 ) -> None:

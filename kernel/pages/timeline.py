@@ -20,7 +20,10 @@ PAGE_SQL: Final[LiteralString] = """
 select to_jsonb(c) as customer, (
     select jsonb_agg(to_jsonb(event) order by event.id desc) from (
         select entry.id, entry.happened_at, entry.verb, entry.actor, entry.role, entry.mode, entry.request,
-               entry.customer, entry.subject, entry.facts, coalesce(person.name, '') as actor_name
+               entry.customer, entry.subject, entry.facts, coalesce((
+                   select person.name from kernel.users person
+                   where person.id = case when entry.actor ~ '^[0-9]{1,18}$' then entry.actor::bigint end
+               ), '') as actor_name
         from (
             (select * from kernel.audit_log where customer = $1 and id < $2 order by id desc limit $3)
             union all
@@ -33,8 +36,6 @@ select to_jsonb(c) as customer, (
                  order by id desc limit $3
              ) own)
         ) entry
-        left join kernel.users person
-          on person.id = case when entry.actor ~ '^[0-9]{1,18}$' then entry.actor::bigint end
         order by entry.id desc
         limit $3
     ) event

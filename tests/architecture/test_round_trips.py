@@ -152,6 +152,8 @@ READS_ALL: dict[str, str] = {
     "payments.explain_history": _OWN_HISTORY,
     **dict.fromkeys(SHOWS_ALL, _OWN_HISTORY),
     "payments.suspense_line": "it weighs what is open on the accounts it proposes, and nobody else's",
+    "customers.group": "a rule may ask for what no index knows, and then looks until the page is full",
+    "customers.group_sums": "it counts and sums all members of a group, which is what its button says",
     "payments.confirm_approve": "it sums every draft that one click would approve, ten thousand at most",
 }
 """Pages that read more the more there is, and why that is bearable."""

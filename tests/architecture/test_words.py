@@ -126,7 +126,7 @@ async def test_no_english_word_stands_on_a_polish_page(furnished: Furnished) -> 
         answers += [await visitor.post(path) for path in FORMS]
         for answer in answers:
             if answer.headers.get("Content-Type", "").startswith("text/html"):
-                assert '<html lang="pl"' in answer.text
+                assert '<html lang="pl"' in answer.text or answer.text.startswith("<li"), "a page, or a part of one"
                 said |= {f"{role}: {piece}" for piece in heard(answer.text, foreign)}
     assert not said, "\n".join(sorted(said))
 

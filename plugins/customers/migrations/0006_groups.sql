@@ -17,3 +17,6 @@ create table customers.group_member (
     primary key (in_group, customer)
 );
 create index group_member_customer on customers.group_member (customer);
+
+-- Lists and rules ask for one building.
+create index customers_by_building on kernel.customer (lower(building), id);

@@ -104,10 +104,12 @@ async def take(conn: Connection, on: date, at: datetime) -> None:
 FIRST_PAGE_SQL: Final[LiteralString] = """
 select o.taken_at, o.figures, (
     select jsonb_agg(to_jsonb(newest) order by newest.id desc) from (
-        select e.id, e.kind, e.state, e.amount, e.counted_on, c.name
-        from (select * from payments.entry order by id desc limit $1) e
-        join payments.account a on a.id = e.account_id
-        join kernel.customer c on c.id = a.customer
+        select e.id, e.kind, e.state, e.amount, e.counted_on, (
+            select c.name from payments.account a join kernel.customer c on c.id = a.customer where a.id = e.account_id
+        ) as name
+        from payments.entry e
+        order by e.id desc
+        limit $1
     ) newest
 ) as recent
 from (select) one left join payments.overview o on true

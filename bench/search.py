@@ -38,7 +38,7 @@ from plugins.customers import finding as register
 from plugins.customers.finding import model
 from plugins.customers.finding import store as register_store
 from plugins.payments.overview import store as ledger_store
-from plugins.payments.overview.finding import read
+from plugins.payments.overview.model import read
 
 SEED: Final = 20261124
 QUERIES: Final = 200

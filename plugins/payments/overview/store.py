@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import date
-from typing import TYPE_CHECKING, Final, LiteralString
+from typing import Final, LiteralString
 
 from kernel import Connection, Row
-
-if TYPE_CHECKING:
-    from plugins.payments.overview.finding import Asked
+from plugins.payments.overview.model import Asked
 
 MOST: Final = 8
 """Hits of each kind."""

@@ -12,7 +12,7 @@ from kernel.testing import Office
 from plugins.payments.overview import figures, store
 from plugins.payments.overview.chart import ceiling, chart, strips
 from plugins.payments.overview.figures import Age, Month
-from plugins.payments.overview.finding import read
+from plugins.payments.overview.model import read
 from tests.plugins.payments.ledger import TODAY, Book, acting, set_rules
 
 pytestmark = pytest.mark.ebok(plugins=["customers", "payments"])

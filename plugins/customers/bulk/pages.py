@@ -25,8 +25,8 @@ class BulkForm(BaseModel):
 
 
 async def ask(request: Request, query: CustomersQuery) -> Mapping[str, Any]:
-    """Who is in the list now, and what can be done with all of them."""
-    rows = await _listed(request, query)
+    """Who is in the filtered list now, and what can be done with all of them."""
+    rows = await _listed(request, query) if _kept(request) else ()
     active = [row for row in rows if row["status"] == "active"]
     return {
         "rows": rows[:MOST],
@@ -40,7 +40,9 @@ async def ask(request: Request, query: CustomersQuery) -> Mapping[str, Any]:
 
 
 async def close(request: Request, form: BulkForm) -> object:
-    """Close everybody of the list who is active: all of them, or nobody."""
+    """Close everybody of the filtered list who is active: all of them, or nobody."""
+    if not _kept(request):
+        raise Refused(_("Filter the list first: everybody in the register is not closed at once"))
     rows = await _listed(request, CustomersQuery.model_validate(_kept(request)))
     if len(rows) > MOST:
         raise Refused(_("The list has more than {most} customers. Narrow the filters", most=MOST))

@@ -70,9 +70,9 @@ join kernel.service_point p on p.id = $1 and p.customer = a.customer
 join payments.book b on b.id = a.book
 join kernel.customer c on c.id = a.customer
 join payments.account_balance k on k.account_id = a.id
-where a.closed_on is null and (a.service_point = $1 or a.service_point is null and not exists (
-    select from kernel.service_point o where o.customer = a.customer and o.id <> $1
-))
+where a.closed_on is null and (a.service_point = $1 or a.service_point is null and (
+    select o.id from kernel.service_point o where o.customer = a.customer and o.id <> $1 limit 1
+) is null)
 order by a.account_no limit 50
 """
 
@@ -99,9 +99,9 @@ ACCOUNTS_OF_SQL: Final[LiteralString] = """
 select a.id, a.book, p.code
 from payments.account a join kernel.service_point p on p.id = $1
 where a.customer = any ($2::bigint[]) and a.closed_on is null and (
-    a.service_point = $1 or a.service_point is null and not exists (
-        select from kernel.service_point o where o.customer = a.customer and o.id <> $1
-    )
+    a.service_point = $1 or a.service_point is null and (
+        select o.id from kernel.service_point o where o.customer = a.customer and o.id <> $1 limit 1
+    ) is null
 )
 order by a.id
 """

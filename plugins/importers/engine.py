@@ -230,7 +230,8 @@ async def _revert(
         if not report.differs or record.revert is None:
             continue
         stay = kept.setdefault(record.name, [])
-        async for batch in _batches(conn, record, applied.profile, run, report, approve=True, today=today):
+        batches = _batches(conn, record, applied.profile, run, report, approve=True, today=today, undoing=True)
+        async for batch in batches:
             await watch.tell("reverting", done, total)
             stay += await record.revert(conn, batch)
             done += len(batch.new) + len(batch.changed) + len(batch.missing)
@@ -306,9 +307,20 @@ async def _apply(
 
 
 async def _batches(
-    conn: Connection, record: Record, profile: str, run: int, report: EntityReport, *, approve: bool, today: date
+    conn: Connection,
+    record: Record,
+    profile: str,
+    run: int,
+    report: EntityReport,
+    *,
+    approve: bool,
+    today: date,
+    undoing: bool = False,
 ) -> AsyncIterator[Batch]:
-    """The differences of one record in the source's order, at most CHUNK at a time."""
+    """The differences of one record in the source's order, at most CHUNK at a time.
+
+    A row that was gone and came back changes what was booked for it; to undo that is to take back a new row.
+    """
     new: list[SourceRow] = []
     changed: list[SourceChange] = []
     missing: list[SourceRow] = []
@@ -322,7 +334,7 @@ async def _batches(
     valid = record.model.model_validate
     async for row in store.differences_of(conn, run, record.name):
         match row.change:
-            case "new" if row.before is None:
+            case "new" if row.before is None or undoing:
                 new.append(SourceRow(row.external_id, valid(row.after)))
             case "new" | "changed":
                 changed.append(SourceChange(row.external_id, valid(row.before), valid(row.after)))

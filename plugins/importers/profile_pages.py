@@ -310,7 +310,7 @@ async def mapping_page(request: Request, query: Chosen) -> Mapping[str, Any]:
     mapped = [name for name in records if writing.entity_of(kept.text, name)]
     known = await catalogue.find(site, conn, kept.name)
     return {
-        "kept": kept,
+        "own": kept,
         "problem": problem,
         "tables": list(tables),
         "records": [(name, one.label) for name, one in records.items()],
@@ -434,7 +434,7 @@ class TextForm(BaseModel):
 
 async def paste_page(request: Request) -> Mapping[str, Any]:
     """A new profile from text."""
-    return {"kept": None}
+    return {"own": None}
 
 
 async def paste(request: Request, form: TextForm) -> object:
@@ -450,7 +450,7 @@ async def paste(request: Request, form: TextForm) -> object:
 
 async def text_page(request: Request) -> Mapping[str, Any]:
     """A profile of the console as text."""
-    return {"kept": await _kept(request)}
+    return {"own": await _kept(request)}
 
 
 async def change_text(request: Request, form: TextForm) -> object:

@@ -8,18 +8,17 @@ keeps the text as it is. JSON holds texts as they are.
 
 from __future__ import annotations
 
-import csv
-import io
 import json
+import re
 import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from datetime import datetime
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from datetime import date, datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, Final, Protocol, cast
 from zoneinfo import ZoneInfo
 
-from kernel import ExportColumn, Row, Text, _, defused, is_formula
+from kernel import ExportColumn, Row, _, defused, is_formula
 
 BOM: Final = b"\xef\xbb\xbf"
 """Tells a spreadsheet that the file is UTF-8."""
@@ -27,7 +26,8 @@ PIECE: Final = 1 << 20
 LAST_ROW: Final = 1_048_576
 """Rows of one sheet of a spreadsheet; what is more goes on in the next sheet."""
 
-Cells = Callable[[Sequence[Any]], Sequence[object]]
+Cells = Callable[[Sequence[Any]], Sequence[str]]
+"""The values of a column → the text of its cells."""
 
 
 class Writer(Protocol):
@@ -66,6 +66,8 @@ def plain(grosze: int) -> str:
 
 # --- CSV ------------------------------------------------------------------------------------------------------------
 
+_TO_QUOTE: Final = re.compile(r'[,;"\r\n]')
+
 
 class _Csv:
     """RFC 4180; for Excel with semicolons, decimal commas, words and a mark of UTF-8."""
@@ -77,15 +79,17 @@ class _Csv:
         self._delimiter, self._mark = delimiter, mark
 
     def head(self) -> bytes:
-        return self._mark + self._lines([self._titles])
+        return self._mark + self._lines([[_quoted(title) for title in self._titles]])
 
     def rows(self, batch: Sequence[Row]) -> bytes:
-        return self._lines(zip(*_columns(batch, self._names, self._cells), strict=True))
+        if not batch:
+            return b""
+        found = dict(zip(batch[0].keys(), zip(*(row.values() for row in batch), strict=True), strict=True))
+        columns = [made(found[name]) for name, made in zip(self._names, self._cells, strict=True)]
+        return self._lines(zip(*columns, strict=True))
 
-    def _lines(self, rows: Any) -> bytes:
-        buffer = io.StringIO()
-        csv.writer(buffer, delimiter=self._delimiter, lineterminator="\r\n").writerows(rows)
-        return buffer.getvalue().encode()
+    def _lines(self, rows: Iterable[Sequence[str]]) -> bytes:
+        return ("\r\n".join(map(self._delimiter.join, rows)) + "\r\n").encode()
 
     def end(self) -> Iterator[bytes]:
         return iter(())
@@ -93,22 +97,30 @@ class _Csv:
     def close(self) -> None: ...
 
 
-def _columns(batch: Sequence[Row], names: Sequence[str], cells: Sequence[Cells]) -> list[Sequence[object]]:
-    found = dict(zip(batch[0].keys(), zip(*(row.values() for row in batch), strict=True), strict=True)) if batch else {}
-    return [made(found.get(name, ())) for name, made in zip(names, cells, strict=True)]
+def _quoted(text: str) -> str:
+    return '"' + text.replace('"', '""') + '"' if _TO_QUOTE.search(text) else text
+
+
+def _each(values: Sequence[Any], made: Callable[[Any], str]) -> list[str]:
+    """``made`` of every value, computed once for those that are the same: in a batch most are."""
+    known = {value: "" if value is None else made(value) for value in set(values)}
+    return [known[value] for value in values]
 
 
 def _texts(values: Sequence[Any]) -> list[str]:
-    known = {value: defused(value) if value else "" for value in set(values)}  # many rows say the same
-    return [known[value] for value in values]
+    return _each(values, lambda value: _quoted(defused(value)))
 
 
 def _amounts(values: Sequence[Any]) -> list[str]:
     return ["" if value is None else plain(value) for value in values]
 
 
-def _as_they_are(values: Sequence[Any]) -> Sequence[object]:
-    return values  # a day writes itself as YYYY-MM-DD
+def _numbers(values: Sequence[Any]) -> list[str]:
+    return ["" if value is None else str(value) for value in values]
+
+
+def _days(values: Sequence[Any]) -> list[str]:
+    return _each(values, date.isoformat)
 
 
 def _instants(values: Sequence[Any]) -> list[str]:
@@ -122,49 +134,42 @@ def _truths(values: Sequence[Any]) -> list[str]:
 _PLAIN_CELLS: Final[Mapping[str, Cells]] = {
     "text": _texts,
     "money": _amounts,
-    "number": _as_they_are,
-    "date": _as_they_are,
+    "number": _numbers,
+    "date": _days,
     "moment": _instants,
     "yes_no": _truths,
 }
 
 
 def _spoken(column: ExportColumn, zone: ZoneInfo) -> Cells:
-    def amounts(values: Sequence[Any]) -> list[str]:
-        return ["" if value is None else plain(value).replace(".", ",") for value in values]
+    """How people read a column: decimal commas, words in place of codes, the organisation's time."""
 
-    def numbers(values: Sequence[Any]) -> list[str]:
-        return ["" if value is None else str(value).replace(".", ",") for value in values]
+    def with_commas(values: Sequence[Any]) -> list[str]:
+        return [text.replace(".", ",") for text in _PLAIN_CELLS[column.kind](values)]
 
     def instants(values: Sequence[Any]) -> list[str]:
         return ["" if value is None else f"{value.astimezone(zone):%Y-%m-%d %H:%M:%S}" for value in values]
 
+    known = _words(column)
+
+    def worded(values: Sequence[Any]) -> list[str]:
+        return _each(values, lambda value: _quoted(known.get(value) or defused(str(value))))
+
     match column.kind:
-        case "text" if not column.words:
-            return _texts
         case "text" | "yes_no":
-            return _worded(column)
-        case "money":
-            return amounts
-        case "number":
-            return numbers
+            return worded
+        case "money" | "number":
+            return with_commas
         case "moment":
             return instants
         case _:
-            return _as_they_are
+            return _days
 
 
-def _worded(column: ExportColumn) -> Cells:
-    known: Mapping[Any, str] = {code: str(word) for code, word in _words(column).items()}
-
-    def words(values: Sequence[Any]) -> list[str]:
-        return ["" if value is None else known.get(value) or defused(str(value)) for value in values]
-
-    return words
-
-
-def _words(column: ExportColumn) -> Mapping[Any, Text]:
-    return {True: _("Yes"), False: _("No")} if column.kind == "yes_no" else column.words
+def _words(column: ExportColumn) -> Mapping[Any, str]:
+    """Code → word, in the language of the moment."""
+    words = {True: _("Yes"), False: _("No")} if column.kind == "yes_no" else column.words
+    return {code: str(word) for code, word in words.items()}
 
 
 # --- JSON -----------------------------------------------------------------------------------------------------------
@@ -231,9 +236,7 @@ class _Xlsx:
             "date": made({"num_format": "dd\\.mm\\.yyyy"}),
             "moment": made({"num_format": "dd\\.mm\\.yyyy hh:mm"}),
         }
-        self._words: list[Mapping[Any, str]] = [
-            {code: str(word) for code, word in _words(one).items()} for one in columns
-        ]
+        self._words = [_words(one) for one in columns]
         self._sheets = 0
         self._row = LAST_ROW
 

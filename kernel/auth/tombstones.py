@@ -1,7 +1,7 @@
 """What is left of deleted approved data: a tombstone, a line of the history, a letter to the other superadministrators.
 
 Plugins that delete approved data call ``bury`` in the transaction of the deletion. The database writes a tombstone for
-a superadministrator in the announced mode and for nobody else (``kernel/migrations/0009_tombstones.sql``).
+a superadministrator in the announced mode and for nobody else (``kernel/migrations/0008_tombstones.sql``).
 """
 
 from __future__ import annotations

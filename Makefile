@@ -34,6 +34,7 @@ bench: $(VENV)/development
 	$(BIN)/python -m bench.ledger $(LEDGER_ARGS)
 	$(BIN)/python -m bench.imports $(IMPORTS_ARGS)
 	$(BIN)/python -m bench.search $(SEARCH_ARGS)
+	$(BIN)/python -m bench.exports $(EXPORTS_ARGS)
 
 screenshots: $(VENV)/development
 	$(BIN)/python docs/screenshots.py $(ARGS)

@@ -29,6 +29,7 @@ from kernel import (
     redirect,
 )
 from plugins.importers import engine, jobs, store
+from plugins.importers.labels import named
 from plugins.importers.model import EntityReport, Reason, differences
 
 STATES: Final = {
@@ -37,8 +38,8 @@ STATES: Final = {
     "waiting": Badge(_("waits to be applied"), "notice"),
     "applying": Badge(_("being applied")),
     "applied": Badge(_("applied"), "credit"),
-    "reverting": Badge(_("being rolled back")),
-    "reverted": Badge(_("rolled back")),
+    "reverting": Badge(_("rolling back")),
+    "reverted": Badge(_("rolled back whole")),
     "superseded": Badge(_("replaced by a newer one")),
     "stopped": Badge(_("stopped"), "due"),
     "failed": Badge(_("unsuccessful"), "due"),
@@ -237,9 +238,9 @@ def _report(report: EntityReport, labels: Mapping[str, Text]) -> dict[str, Any]:
         }
         if money
         else None,
-        "fields": report.fields,
+        "fields": [(named(name), count) for name, count in report.fields.items()],
         "errors": [
-            {"field": error["field"], "text": Text(error["message"]), "count": error["count"]}
+            {"field": named(error["field"]), "text": Text(error["message"]), "count": error["count"]}
             for error in report.errors
             if "{" not in error["message"]
         ],
@@ -252,8 +253,8 @@ def _changed_row(row: Row, labels: Mapping[str, Text]) -> dict[str, Any]:
     return {
         "label": labels.get(row["record"], row["record"]),
         "key": row["external_id"],
-        "facts": [(name, value) for name, value in facts.items() if value not in ("", None)] if not changed else (),
-        "changes": changed,
+        "facts": [(named(name), value) for name, value in facts.items() if value not in ("", None) and not changed],
+        "changes": [(named(name), before, after) for name, before, after in changed],
     }
 
 
@@ -262,7 +263,7 @@ def _wrong_row(row: Row, labels: Mapping[str, Text]) -> dict[str, Any]:
         "label": labels.get(row["record"], row["record"]),
         "key": row["external_id"] or "—",
         "number": row["number"],
-        "reasons": [Reason(**reason) for reason in row["reasons"]],
+        "reasons": [(named(reason["name"]), Reason(**reason)) for reason in row["reasons"]],
     }
 
 

@@ -32,13 +32,14 @@ from kernel import (
 )
 from plugins.importers import catalogue, engine, jobs, store, writing
 from plugins.importers.catalogue import Known
+from plugins.importers.labels import FIELDS, SETTINGS
 from plugins.importers.model import GoodRow
 from plugins.importers.profile import Lines, Place, ProfileError, match_name, reads_file, source_of
 
 CONFIGURE, APPLY, VIEW = "importers.configure", "importers.apply", "importers.view"
 PATIENCE: Final = 20.0
 """Seconds that a source has to answer a test."""
-_HIDDEN: Final = frozenset({"path", "password_file"})
+_HIDDEN: Final = frozenset({"path", "password_file", "socket", "tls_ca"})
 
 
 async def profiles(request: Request) -> Mapping[str, Any]:
@@ -196,7 +197,7 @@ def _settings_of(source: Source) -> list[dict[str, Any]]:
     return [
         {
             "name": f"s_{name}",
-            "label": LABELS.get(name, name),
+            "label": SETTINGS.get(name, name),
             "required": info.is_required(),
             "value": "" if info.is_required() or info.default is None else info.default,
             "type": "password" if name == "password" else "text",
@@ -204,21 +205,6 @@ def _settings_of(source: Source) -> list[dict[str, Any]]:
         for name, info in source.settings.model_fields.items()
         if name not in _HIDDEN and _is_plain(info)
     ]
-
-
-LABELS: Final[Mapping[str, Text]] = {
-    "host": _("Server"),
-    "port": _("Port"),
-    "database": _("Database"),
-    "user": _("Login"),
-    "password": _("Password"),
-    "password_env": _("Variable with the password"),
-    "encoding": _("Encoding of the texts"),
-    "delimiter": _("Sign between columns"),
-    "quote": _("Sign around texts"),
-    "sheet": _("Sheet"),
-    "header_line": _("Line with the names of the columns"),
-}
 
 
 def _is_plain(info: FieldInfo) -> bool:
@@ -348,35 +334,6 @@ def _rule(rules: Mapping[str, Any], name: str) -> Mapping[str, Any]:
     """A field's rule in its long form; empty without one."""
     rule: Any = rules.get(name, {})
     return {"column": rule} if isinstance(rule, str) else cast("Mapping[str, Any]", rule)
-
-
-FIELDS: Final[Mapping[str, Text]] = {
-    "customer_no": _("Customer’s number"),
-    "name": _("Name"),
-    "kind": _("Kind"),
-    "consumer": _("Consumer (1 or 0)"),
-    "given_name": _("Given name"),
-    "family_name": _("Family name"),
-    "nip": _("NIP"),
-    "email": _("E-mail"),
-    "phone": _("Telephone"),
-    "street": _("Street"),
-    "building": _("Building"),
-    "flat": _("Flat"),
-    "postal_code": _("Postal code"),
-    "city": _("Town"),
-    "country": _("Country"),
-    "document_no": _("Document"),
-    "issued_on": _("Day of issue"),
-    "due_on": _("Due date"),
-    "due_days": _("Due after so many days"),
-    "amount": _("Amount"),
-    "title": _("Title"),
-    "period": _("Period"),
-    "value_date": _("Value date"),
-    "paid_on": _("Paid on"),
-    "channel": _("Way of payment"),
-}
 
 
 async def map_columns(request: Request, form: MappingForm) -> object:

@@ -123,7 +123,7 @@ def test_every_plugin_says_what_it_is() -> None:
 
 
 def test_the_profile_reference_names_every_key() -> None:
-    text = (ROOT / "docs" / "importing.md").read_text(encoding="utf-8")
+    text = (ROOT / "docs" / "import.md").read_text(encoding="utf-8")
     registry = registry_of(Config())
     models = [Head, Entity, Rule, *(source.settings for source in registry.sources.values())]
     models += [record.model for record in registry.records.values()]
@@ -132,7 +132,7 @@ def test_the_profile_reference_names_every_key() -> None:
 
 def test_the_documented_profile_fits(tmp_path: Path) -> None:
     """The CSV profile of the reference is accepted as it is written."""
-    text = (ROOT / "docs" / "importing.md").read_text(encoding="utf-8")
+    text = (ROOT / "docs" / "import.md").read_text(encoding="utf-8")
     found = next(found["text"] for found in NAMED_BLOCK.finditer(text) if found["file"] == "ksiegowosc.toml")
     (tmp_path / "ksiegowosc.toml").write_text(found, encoding="utf-8")
     registry = registry_of(Config())

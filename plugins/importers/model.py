@@ -130,9 +130,10 @@ def _cell(raw: RawRow, column: str) -> object:
 
 def canonical(row: BaseModel) -> str:
     """The fields that were given, as JSON that is the same for the same content."""
-    return json.dumps(
-        row.model_dump(mode="json", exclude_unset=True), ensure_ascii=False, sort_keys=True, separators=(",", ":")
-    )
+    return _JSON.encode(row.model_dump(mode="json", exclude_unset=True))
+
+
+_JSON: Final = json.JSONEncoder(ensure_ascii=False, sort_keys=True, separators=(",", ":"))
 
 
 @cache
@@ -197,7 +198,8 @@ def _day(value: object, rule: Rule) -> date:
             found = date(*time.strptime(value, rule.date)[:3])
         else:
             found = parse_date(value)
-        return parse_date((found + timedelta(days=rule.days)).isoformat())
+        found += timedelta(days=rule.days)
+        return found if 1900 < found.year < 2199 else parse_date(found.isoformat())
     except PydanticCustomError as error:
         raise _WrongValue(error.message_template, value) from error
     except (ValueError, OverflowError) as error:

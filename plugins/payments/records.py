@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
-from typing import Annotated, Final, Literal, LiteralString, TypeVar
+from typing import Annotated, Any, Final, Literal, LiteralString, TypeVar
 
 from pydantic import BaseModel, BeforeValidator, Field, StringConstraints, model_validator
 from pydantic_core import PydanticCustomError
@@ -53,13 +53,14 @@ class ChargeRow(BaseModel):
             raise PydanticCustomError("due_missing", "Give the due date, or after how many days it is due")
         return self
 
-    def draft(self, account: int) -> Draft:
-        """The entry that this row becomes on an account."""
+    def draft(self, account: int, **origin: Any) -> Draft:
+        """The entry that this row becomes on an account; ``origin`` are the fields of ``Draft`` that say whence."""
         return Draft(
             account,
             Side.CHARGE,
             self.kind,
             self.amount,
+            **origin,
             issued_on=self.issued_on,
             due_on=self.due_on or self.issued_on + timedelta(days=self.due_days or 0),
             period=self.period,
@@ -79,13 +80,14 @@ class PaymentRow(BaseModel):
     document_no: _Number = ""
     channel: Literal["", "transfer", "cash", "card", "post", "gateway", "direct_debit", "offset"] = ""
 
-    def draft(self, account: int) -> Draft:
-        """The entry that this row becomes on an account."""
+    def draft(self, account: int, **origin: Any) -> Draft:
+        """The entry that this row becomes on an account; ``origin`` are the fields of ``Draft`` that say whence."""
         return Draft(
             account,
             Side.CREDIT,
             "payment",
             self.amount,
+            **origin,
             value_date=self.value_date,
             paid_on=self.paid_on,
             title=self.title,
@@ -215,8 +217,9 @@ def _correction(key: Key, after: ChargeRow, difference: int) -> Draft:
 
 def _draft(batch: Batch, accounts: Mapping[str, int], external_id: str, data: BaseModel, version: int = 1) -> Draft:
     entering = _entering(data)
-    draft = entering.draft(accounts[entering.customer_no])
-    return replace(draft, source=batch.source, external_id=external_id, external_version=version)
+    return entering.draft(
+        accounts[entering.customer_no], source=batch.source, external_id=external_id, external_version=version
+    )
 
 
 def _entering(data: BaseModel) -> Entering:

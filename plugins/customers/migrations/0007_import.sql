@@ -1,6 +1,6 @@
 -- Take customers out of the register again that an import added by mistake. Whoever has a login, or on whom something
 -- hangs (an account of the ledger, say), stays. Returns those that are gone.
-create function customers.withdraw_imported(customers bigint[]) returns bigint[]
+create or replace function customers.withdraw_imported(customers bigint[]) returns bigint[]
     language plpgsql set search_path = pg_catalog, pg_temp as
 $$
 declare

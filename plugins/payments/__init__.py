@@ -35,6 +35,7 @@ from kernel import (
 )
 from plugins.payments import (
     api,
+    bank,
     books,
     charging,
     checks,
@@ -64,6 +65,10 @@ from plugins.payments.accrual.model import (
     RateTable,
 )
 from plugins.payments.allocation import Allocation, AllocationPolicy, Posting
+from plugins.payments.bank.model import OrderFound, OrderReferences
+from plugins.payments.bank.source import lines as bank_lines
+from plugins.payments.bank.source import tables as bank_tables
+from plugins.payments.bank.statement import BankFileError, BankFormat, Statement, StatementLine, shown_number
 from plugins.payments.face import (
     CardLine,
     CardPart,
@@ -85,6 +90,8 @@ __all__ = [
     "STATUSES",
     "Allocation",
     "AllocationPolicy",
+    "BankFileError",
+    "BankFormat",
     "CardLine",
     "CardPart",
     "Interest",
@@ -94,6 +101,8 @@ __all__ = [
     "LedgerCard",
     "OpenCharge",
     "OpenItems",
+    "OrderFound",
+    "OrderReferences",
     "Part",
     "Payee",
     "Position",
@@ -101,17 +110,27 @@ __all__ = [
     "Rate",
     "RateTable",
     "Side",
+    "Statement",
+    "StatementLine",
     "Status",
+    "bank_lines",
+    "bank_tables",
+    "shown_number",
 ]
 
 plugin = Plugin(
     api=1,
     after=("customers",),
     settings=Settings,
-    points={"payments.allocation_policy": AllocationPolicy, "payments.interest_regime": InterestRegime},
+    points={
+        "payments.allocation_policy": AllocationPolicy,
+        "payments.interest_regime": InterestRegime,
+        "payments.bank_format": BankFormat,
+        "payments.order_references": OrderReferences,
+    },
 )
 
-PARTS = (books, charging, deleting, desk, explain, interest, overview, suspense, till)
+PARTS = (bank, books, charging, deleting, desk, explain, interest, overview, suspense, till)
 
 
 @hookimpl

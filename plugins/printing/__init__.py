@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from kernel import ACTOR, STAFF, Card, Nav, Permission, Plugin, Request, Role, Route, Verb, _, hookimpl
+from kernel import ACTOR, STAFF, Card, Extension, Nav, Permission, Plugin, Request, Role, Route, Verb, _, hookimpl
 from plugins.printing import orders, pages
+from plugins.printing.references import MadeOrders
 
 plugin = Plugin(api=1, requires=("payments",))
 
@@ -45,6 +46,11 @@ def register_routes() -> Iterable[Route]:
 @hookimpl
 def register_audit_verbs() -> Iterable[Verb]:
     yield Verb("printing.order_deleted", _("deleted the payment order {reference}, {amount}: {reason}"))
+
+
+@hookimpl
+def register_extensions() -> Iterable[Extension]:
+    yield Extension("payments.order_references", "printing.made_orders", MadeOrders())
 
 
 @hookimpl

@@ -150,6 +150,7 @@ READS_ALL: dict[str, str] = {
     "payments.explain_past": _OWN_HISTORY,
     "payments.explain_account": _OWN_HISTORY,
     "payments.explain_history": _OWN_HISTORY,
+    "payments.delete_account_ask": "it counts what of one account would be voided",
     **dict.fromkeys(SHOWS_ALL, _OWN_HISTORY),
     "payments.suspense_line": "it weighs what is open on the accounts it proposes, and nobody else's",
     "customers.group": "a rule may ask for what no index knows, and then looks until the page is full",

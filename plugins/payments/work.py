@@ -11,7 +11,10 @@ from plugins.payments.accrual.store import RatesInUse, read_tables, regimes_of, 
 WAITING_SQL: Final[LiteralString] = """
 select d.payments, d.charges, i.lines, i.amount, payments.interest_tables() as tables,
        array(select distinct b.interest_regime from payments.book b) as regimes,
-       (select count(*) from (select from payments.interest_correction_due limit 10000) due) as corrections
+       (select count(*) from (select from payments.interest_correction_due limit 10000) due) as corrections,
+       (select count(*) from payments.bank_statement s where s.state = 'ready') as statements,
+       (select count(*) from payments.bank_line l join payments.bank_statement s on s.id = l.statement
+        where l.is_reversal and l.amount < 0 and l.decision is null and s.state = 'booked') as reversals
 from (
     select count(*) filter (where side = 'credit') as payments, count(*) filter (where side = 'charge') as charges
     from (select side from payments.entry where state = 'draft' limit 10000) drafts
@@ -43,6 +46,20 @@ def _items(request: Request, row: Row) -> Iterator[QueueItem]:
     if may("payments.suspense"):
         address = url(request, "payments.suspense_list", query={"state": "open"})
         yield QueueItem(_to_assign(row), row["lines"], address, order=12)
+    if may("payments.bank"):
+        ready, taken = row["statements"], row["reversals"]
+        yield QueueItem(
+            ngettext("{count} bank statement to book", "{count} bank statements to book", ready),
+            ready,
+            url(request, "payments.bank_list", query={"state": "ready"}),
+            order=13,
+        )
+        yield QueueItem(
+            ngettext("{count} payment taken back by the bank", "{count} payments taken back by the bank", taken),
+            taken,
+            url(request, "payments.bank_list"),
+            order=14,
+        )
     if may("payments.rates"):
         known = RatesInUse(read_tables(row["tables"]), frozenset(row["regimes"]), row["corrections"])
         old = len(stale(known, request[SITE].clock.today(), regimes_of(request[SITE])))

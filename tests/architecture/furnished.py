@@ -33,6 +33,7 @@ from plugins.payments import store as ledger
 from plugins.payments.books import store as payees
 from plugins.payments.store import Draft
 from tests.architecture.furnishings import (
+    bank,
     books,
     charging,
     desk,
@@ -179,7 +180,7 @@ async def _furnish(office: Office, history: int) -> Furnished:
             others["entry"] = [str(number) for number in await _entries(site, conn, foreign, 1)]
             accounts = await ledger.open_accounts(conn, [own, foreign], site.clock.today())
             for customer, ids in ((own, there), (foreign, others)):
-                for part in (books, charging, desk, explain, interest, suspense, till):
+                for part in (bank, books, charging, desk, explain, interest, suspense, till):
                     ids |= await part.furnish(site, conn, customer, accounts[customer])
         if site.registry.plugin("exports"):
             there |= await exports.furnish(site, conn, int(there["id"][-1]))

@@ -387,7 +387,8 @@ update payments.bank_line l set points_to = n.account, certainty = n.certainty, 
         select array_agg(e.id order by e.id) from payments.entry e
         where e.account_id = n.account and e.id in (select jsonb_array_elements_text(n.charges::jsonb)::bigint)
           and e.side = 'charge' and e.state = 'approved' and e.kind <> 'reversal'), '{}')
-from unnest($1::bigint[], $2::bigint[], $3::smallint[], $4::text[], $5::text[]) n (id, account, certainty, evidence, charges)
+from unnest($1::bigint[], $2::bigint[], $3::smallint[], $4::text[], $5::text[])
+    n (id, account, certainty, evidence, charges)
 where l.id = n.id and l.incoming is null
 """
 

@@ -12,9 +12,9 @@ async def furnish(site: Site, conn: Connection, customer: int, account: int) -> 
     """A booked statement with a line that came in and one that the bank took back, and one that waits."""
     day = site.clock.today() - timedelta(days=1)
     numbers: list[int] = []
-    for number in ("1", "2"):
+    for number in (f"{customer}1", f"{customer}2"):
         lines = (
-            StatementLine(100, day, day, title=f"woda {number}", party_name="Jan Lis"),
+            StatementLine(100, day, day, title=f"woda {number}", party_name="Jan Lis", raw=number),
             StatementLine(-100, day, day, is_reversal=True, title="zwrot"),
         )
         found = Statement("29101010100012345600004711", number, "PLN", lines, 0, 0, day, day)

@@ -6,9 +6,9 @@ from collections.abc import Iterable, Sequence
 from datetime import date
 
 from kernel import Connection, Money, Plugin, Service, Site, hookimpl
-from plugins.payments import Ledger, Payee
+from plugins.payments import Ledger, OrderReferences, Payee
 
-plugin = Plugin(api=1)
+plugin = Plugin(api=1, points={"payments.order_references": OrderReferences})
 
 NRB = "29101010100012345600004711"
 OTHER_NRB = "61109010140000071219812874"

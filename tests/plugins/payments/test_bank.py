@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 from datetime import UTC, date, datetime
 
+import aiohttp
+import asyncpg
 import pytest
 
-from kernel import Connection, Money, Refused, Role, Site
+from kernel import Connection, Money, Refused, Role, Site, Stamp
 from kernel.testing import Office, Page, Visitor
 from plugins.payments import store as ledger
 from plugins.payments import suspense
@@ -15,13 +17,14 @@ from plugins.payments.bank import booking, store
 from plugins.payments.bank.checks import lines_as_told
 from plugins.payments.bank.model import Asked, Found, decide
 from plugins.payments.bank.statement import Statement, StatementLine
+from plugins.payments.books.model import virtual_account
 from tests.plugins.payments.ledger import TODAY, acting, add_customer
 
 pytestmark = pytest.mark.ebok(plugins=["payments", "importers", "mt940", "camt053"])
 
 OURS = "29101010100012345600004711"
 DAY = date(2026, 11, 23)
-VIRTUAL = "61109010140000071219812874"
+VIRTUAL = virtual_account("1090101400000712", 19812874)
 
 
 @pytest.fixture
@@ -133,13 +136,27 @@ async def test_what_is_certain_is_booked_and_the_rest_waits(site: Site) -> None:
 async def test_an_own_number_and_a_mask_of_it(site: Site) -> None:
     async with acting(site) as conn:
         account = await customer(conn, "4711", "Jan Nowak")
-    async with site.db.connection() as conn:
-        pass
+    owner = await asyncpg.connect(site.owner_dsn)
+    try:
+        await owner.execute("set role ebok_owner")
+        await owner.execute("insert into payments.virtual_serial values ('1090101400000712', 19812874)")
+        await owner.execute(
+            "insert into payments.virtual_number (number, account_id) values ($1, $2)", VIRTUAL, account
+        )
+    finally:
+        await owner.close()
     async with acting(site) as conn:
-        (number,) = await read(conn, site, statement(line(100, paid_to=VIRTUAL)))
-        rows = await conn.fetch("select points_to from payments.bank_line where statement = $1", number)
-        assert [row["points_to"] for row in rows] == [None], "nobody has this number"
-        assert account
+        (number,) = await read(
+            conn,
+            site,
+            statement(line(100, paid_to=VIRTUAL), line(7, paid_to="000019812874"), line(9, paid_to="00000099")),
+        )
+        rows = await conn.fetch(
+            "select certainty from payments.bank_line where statement = $1 order by line_no", number
+        )
+        assert [row["certainty"] for row in rows] == [100, 100, 0]
+        await book(conn, site, number)
+        assert await sums(conn, number) == {"accounts": 107, "suspense": 9}
 
 
 async def test_nothing_is_booked_twice(site: Site) -> None:
@@ -213,6 +230,32 @@ async def test_the_bank_takes_a_payment_back(site: Site) -> None:
         assert await conn.fetchval("select balance from payments.account_balance where account_id = $1", account) == 0
 
 
+async def test_a_long_statement_is_a_job_that_can_be_stopped_and_repeated(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(booking, "INLINE", 1)
+    monkeypatch.setattr(booking, "AT_ONCE", 2)
+    async with acting(site) as conn:
+        await customer(conn, "4711", "Jan Nowak")
+        lines = [line(100 + place, title="4711", party_name="Jan Nowak") for place in range(5)]
+        (number,) = await read(conn, site, statement(*lines))
+        assert await book(conn, site, number) is None
+        await store.tell_progress(conn, number, 0)
+        await store.stop(conn, number)
+    job = {"statement": number, "similar": False, "actor": "office"}
+    await booking.book_job(site, job)
+    async with acting(site) as conn:
+        assert await sums(conn, number) == {"waiting": 510}
+        found = await store.statement(conn, number)
+        assert found is not None
+        assert (found.state, found.problem is not None) == ("ready", True)
+        assert await book(conn, site, number) is None
+    await booking.book_job(site, job)
+    await booking.book_job(site, job)
+    async with acting(site) as conn:
+        assert await sums(conn, number) == {"accounts": 510}
+
+
 async def test_a_person_teaches_whose_a_payer_is(site: Site) -> None:
     payer = "56114010810000267002001001"
     async with acting(site) as conn:
@@ -220,7 +263,7 @@ async def test_a_person_teaches_whose_a_payer_is(site: Site) -> None:
         (number,) = await read(conn, site, statement(line(100, party_account=payer)))
         await book(conn, site, number)
         incoming = (await store.incoming_of(conn, number))[0]
-    async with site.db.transaction(suspense_clerk()) as conn:
+    async with site.db.transaction(Stamp("7", "admin")) as conn:
         await suspense.assign(conn, incoming, [suspense.PartDraft(account, Money(100))], TODAY)
     async with acting(site) as conn:
         (later,) = await read(conn, site, statement(line(200, party_account=payer), number="42"), name="b")
@@ -229,22 +272,26 @@ async def test_a_person_teaches_whose_a_payer_is(site: Site) -> None:
         assert (row["points_to"], row["certainty"]) == (account, 90)
 
 
-def suspense_clerk():
-    from kernel import Stamp
-
-    return Stamp("7", "admin")
-
-
 # --- pages ------------------------------------------------------------------------------------------------------------
 
-FILE = """:20:X\r\n:25:PL29101010100012345600004711\r\n:28C:{number}\r\n:60F:C261122PLN10,00\r\n:61:261123C{paid}NTRFNONREF//B1
-:86:020~00PRZELEW~20czynsz 4711~3156114010810000267002001001~32Jan Nowak\r\n:61:261123C2,00NTRFNONREF//B2
-:86:020~00PRZELEW~20nie wiem~32Ktos\r\n:62F:C261123PLN112,00\r\n-\r\n"""
+FILE = "\r\n".join(
+    (
+        ":20:X",
+        ":25:PL29101010100012345600004711",
+        ":28C:{number}",
+        ":60F:C261122PLN10,00",
+        ":61:261123C{paid}NTRFNONREF//B1",
+        ":86:020~00PRZELEW~20czynsz 4711~3156114010810000267002001001~32Jan Nowak",
+        ":61:261123C2,00NTRFNONREF//B2",
+        ":86:020~00PRZELEW~20nie wiem~32Ktos",
+        ":62F:C261123PLN112,00",
+        "-",
+        "",
+    )
+)
 
 
 async def upload(clerk: Visitor, content: bytes) -> Page:
-    import aiohttp
-
     form = aiohttp.FormData()
     form.add_field("file", content, filename="wyciag.sta", content_type="text/plain")
     return await clerk.send("POST", "/admin/payments/bank/new", data=form)

@@ -449,7 +449,7 @@ async def _found(site: Site, conn: Any, name: str) -> Known:
     return one
 
 
-_ONE: Final = r"/admin/imports/profiles/{import_profile:[a-z][a-z0-9_-]*}"
+_ONE: Final = r"/admin/imports/profiles/{import_profile:[a-z0-9_-]+}"
 ROUTES: Final = (
     Route("GET", "/admin/imports/profiles", profiles, VIEW, "importers.profiles", template="importers/profiles.html"),
     Route(

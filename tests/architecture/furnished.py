@@ -166,7 +166,7 @@ async def _furnish(office: Office, history: int) -> Furnished:
             if site.registry.plugin("customers"):
                 ids |= await register.furnish(site, conn, customer, point)
                 ids |= await groups.furnish(conn, customer)
-        there["id"] += [str(await _add_user(site, conn, f"colleague-{role}", role)) for role in Role]
+        there["id"] += [str(await _add_user(site, conn, f"kolega-{role}", role)) for role in Role]
         there |= await register.invited(site, conn)
         token = new_token()
         await auth.add_reset_link(conn, int(there["id"][0]), token, site.clock.now() + timedelta(hours=1))

@@ -63,7 +63,7 @@ async def test_a_login_hashes_elsewhere(fresh: Furnished, turns: list[tuple[floa
         hashed = await passwords.hash_password(PASSWORD)
         await conn.execute("update kernel.users set password_hash = $2 where id = $1", user, hashed)
     turns.clear()
-    for login, password, status in (("colleague-customer", PASSWORD, 303), ("nobody", "wrong", 422)):
+    for login, password, status in (("kolega-customer", PASSWORD, 303), ("nobody", "wrong", 422)):
         answer = await (await fresh.newcomer(None)).post("/login", {"login": login, "password": password})
         assert answer.status == status
     assert [turn for turn in turns if turn[0] > LONGEST] == []

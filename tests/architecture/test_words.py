@@ -21,11 +21,13 @@ REGISTRY = registry_of()
 MODELS = [OrganisationSettings, *(p.manifest.settings for p in REGISTRY.plugins if p.manifest.settings)]
 SPOKEN = ("aria-label", "title", "alt", "placeholder", "content", "value")
 """Attributes that people read or hear."""
+SILENT = {"script", "style", "textarea"}
+"""What a text area holds was typed by somebody."""
 WORD = re.compile(r"[^\W\d_]{3,}")
 NAME = re.compile(r"\b[a-z]+(?:[._][a-z_]+)+\b")
 """Names of the code, which the pages for operators show as they are: rights, hooks, kinds of jobs."""
-OURS = {"English", "ebok", "example", "main", "org"}
-"""Words that are the same in any language, or stand in their own."""
+OURS = {"English", "ebok", "example", "main", "org", "test"}
+"""Words that are the same in any language, or stand in their own; ``test`` is who furnished the office."""
 
 BESIDE = ("/nowhere", "/admin/audit?verb=x", "/admin/search?q=Anna", "/admin/payments?state=draft&amount=1e3")
 FORMS = (
@@ -60,7 +62,7 @@ class Spoken(HTMLParser):
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         given = dict(attrs)
-        self._silent += tag in {"script", "style"}
+        self._silent += tag in SILENT
         for name in SPOKEN:
             readable = name != "value" or (tag == "input" and given.get("type") in {"submit", "button", "text"})
             readable = readable and (name != "content" or given.get("name") == "description")
@@ -68,7 +70,7 @@ class Spoken(HTMLParser):
                 self.pieces.append(text)
 
     def handle_endtag(self, tag: str) -> None:
-        self._silent -= tag in {"script", "style"}
+        self._silent -= tag in SILENT
 
     def handle_data(self, data: str) -> None:
         if not self._silent and data.strip():

@@ -117,6 +117,8 @@ COMMANDS = (
     "user list",
     "import check",
     "import run",
+    "import archive",
+    "export",
 )
 
 

@@ -153,15 +153,17 @@ def _to_file(request: Request, file: int, flash: Text) -> web.Response:
 
 _LINES: Final[LiteralString] = """
 select l.id, l.line_no, l.value_date, l.party_name, l.title, l.amount, l.certainty, l.evidence, l.incoming,
-       coalesce(c.name, '') as name, coalesce(a.account_no, '') as account_no,
+       coalesce(p.name, '') as name, coalesce(p.account_no, '') as account_no,
        case when l.amount <= 0 and l.is_reversal then case when l.decision is null then 'reversal' else 'decided' end
             when l.amount <= 0 then 'outgoing'
             when l.incoming is not null then case when i.left_amount = 0 then 'assigned' else 'suspense' end
             when l.twin is not null then case when l.is_same then 'same' else 'similar' end
             when l.certainty = 100 then 'certain' when l.certainty > 0 then 'likely' else 'unclear' end as how
 from payments.bank_line l
-left join payments.account a on a.id = l.points_to
-left join kernel.customer c on c.id = a.customer
+left join lateral (  -- looked up: joined, the planner may walk along all accounts
+    select a.account_no, c.name from payments.account a join kernel.customer c on c.id = a.customer
+    where a.id = l.points_to limit 1
+) p on true
 left join payments.incoming i on i.id = l.incoming
 where l.statement = $1"""
 HOW: Final = {

@@ -534,14 +534,16 @@ LINE_SQL: Final[LiteralString] = """
 select l.id, l.statement, l.line_no, l.amount, l.is_reversal, l.value_date, l.booked_on, l.party_name, l.party_account,
        l.paid_to, l.title, l.reference, l.end_to_end, l.raw, l.twin, l.is_same, l.points_to, l.certainty, l.evidence,
        l.is_automatic, l.incoming, l.reverses, l.decision, l.decided_why, l.decided_at,
-       coalesce(decider.name, l.decided_by) as decided_by, i.left_amount, a.account_no, c.name, c.customer_no,
+       coalesce(decider.name, l.decided_by) as decided_by, i.left_amount, p.account_no, p.name, p.customer_no,
        s.number, s.state, o.incoming as reversed_incoming, o.party_name as reversed_party,
        o.value_date as reversed_on
 from payments.bank_line l
 join payments.bank_statement s on s.id = l.statement
 left join payments.incoming i on i.id = l.incoming
-left join payments.account a on a.id = l.points_to
-left join kernel.customer c on c.id = a.customer
+left join lateral (  -- looked up: joined, the planner may walk along all accounts
+    select a.account_no, c.name, c.customer_no from payments.account a join kernel.customer c on c.id = a.customer
+    where a.id = l.points_to limit 1
+) p on true
 left join payments.bank_line o on o.id = l.reverses
 left join kernel.users decider on decider.id = case when l.decided_by ~ '^[0-9]{1,18}$' then l.decided_by::bigint end
 where l.id = $1

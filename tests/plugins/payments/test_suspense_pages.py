@@ -192,7 +192,7 @@ async def test_a_list_may_be_a_file(site: Site, office: Office) -> None:
     clerk = await office.visitor(Role.ADMIN)
     for content, said in (
         ("1000;30,00;dodatek za październik".encode("cp1250"), "dodatek za październik"),
-        (b"PK\x03\x04zip", "CSV"),
+        (b"PK\x03\x04zip", "uszkodzony"),
         (b"numer;kwota", "nie ma wierszy"),
         (b"", "Wklej"),
     ):

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
+from datetime import date
 from typing import Final
 
-from kernel import Text, _
+from kernel import Money, Text, _, short_date
+
+_DAY: Final = re.compile(r"\d{4}-\d\d-\d\d")
 
 SETTINGS: Final[Mapping[str, Text]] = {
     "host": _("Server"),
@@ -53,3 +57,11 @@ FIELDS: Final[Mapping[str, Text]] = {
 def named(field: str) -> Text | str:
     """What people call a record's field."""
     return FIELDS.get(field, field)
+
+
+def told(value: object, *, is_money: bool) -> str:
+    """A field's kept value as people read it: days as 24.11.2026, amounts as 12,50 zł; a dash for nothing."""
+    text = "—" if value is None else str(value)
+    if is_money and value is not None:
+        return str(Money.parse(text))
+    return short_date(date.fromisoformat(text)) if _DAY.fullmatch(text) else text

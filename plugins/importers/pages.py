@@ -17,6 +17,7 @@ from kernel import (
     Listing,
     ListQuery,
     Money,
+    Record,
     Refused,
     Request,
     Route,
@@ -29,7 +30,7 @@ from kernel import (
     redirect,
 )
 from plugins.importers import engine, jobs, store
-from plugins.importers.labels import named
+from plugins.importers.labels import named, told
 from plugins.importers.model import EntityReport, Reason, differences
 
 STATES: Final = {
@@ -135,7 +136,7 @@ async def run(request: Request, view: View) -> Mapping[str, Any]:
         "state": STATES[found.state],
         "reports": [_report(report, labels) for report in found.reports],
         "show": show,
-        "rows": [_wrong_row(row, labels) if show == "wrong" else _changed_row(row, labels) for row in shown],
+        "rows": [_wrong_row(row, labels) if show == "wrong" else _changed_row(row, records) for row in shown],
         "first": view.after == 0,
         "next": shown[-1]["id"] if len(rows) > store.PAGE else None,
         "may_apply": found.state == "waiting" and request[ACTOR].may(APPLY),
@@ -247,14 +248,23 @@ def _report(report: EntityReport, labels: Mapping[str, Text]) -> dict[str, Any]:
     }
 
 
-def _changed_row(row: Row, labels: Mapping[str, Text]) -> dict[str, Any]:
+def _changed_row(row: Row, records: Mapping[str, Record]) -> dict[str, Any]:
+    record = records.get(row["record"])
+
+    def shown(name: str, value: object) -> str:
+        return told(value, is_money=record is not None and name == record.money)
+
     facts: Mapping[str, Any] = row["after"] or row["before"]
     changed = differences(row["before"], row["after"]) if row["change"] == "changed" else ()
     return {
-        "label": labels.get(row["record"], row["record"]),
+        "label": record.label if record else row["record"],
         "key": row["external_id"],
-        "facts": [(named(name), value) for name, value in facts.items() if value not in ("", None) and not changed],
-        "changes": [(named(name), before, after) for name, before, after in changed],
+        "facts": [
+            (named(name), shown(name, value))
+            for name, value in facts.items()
+            if value not in ("", None) and not changed
+        ],
+        "changes": [(named(name), shown(name, before), shown(name, after)) for name, before, after in changed],
     }
 
 

@@ -38,7 +38,7 @@ async def open_account(page: Page, name: str, number: str) -> None:
     await enter(page)
     if "/admin/search" in page.url:  # what alone fits is opened at once
         await press(page, f"{name} ({number})")
-    await press(page, f"Otwórz konto {number}")
+    await press(page, f"Pokaż konto {number}")
     await says(page, name)
 
 

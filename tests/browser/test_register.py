@@ -133,7 +133,7 @@ async def test_a_customer_leaves(office: Serving, page: Page) -> None:
 
     # 37.62 is owed and 40.00 comes in: with a credit nobody is closed.
     await customer(page, office.url, "49", "Stanisław Wójcik")
-    await press(page, "Otwórz konto 49")
+    await press(page, "Pokaż konto 49")
     await pay(page, "40,00", "ostatnia wpłata")
     await customer(page, office.url, "49", "Stanisław Wójcik")
     await press(page, "Zamknij lub usuń")
@@ -163,5 +163,5 @@ async def test_a_customer_leaves(office: Serving, page: Page) -> None:
     await enter(page)
     await says(page, "Dane usunięte", "49", "Superadministrator usunął dane osobowe tego klienta")
     await expect(page.locator("body")).not_to_contain_text("Wójcik")
-    await press(page, "Otwórz konto 49")
+    await press(page, "Pokaż konto 49")
     await says(page, "40,00")

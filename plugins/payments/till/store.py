@@ -168,12 +168,12 @@ with hit (customer, account, rank) as (
     union all
     select a.customer, a.id, 0 from payments.account a where a.virtual_account = replace($1, ' ', '')
     union all
-    (select c.id, null, 2 from kernel.customer c
+    (select c.id, null, 1 from kernel.customer c
      where length($1) > 1 and kernel.pl_sort(c.name) collate "C" >= kernel.pl_sort($1)
        and kernel.pl_sort(c.name) collate "C" < kernel.pl_sort($1) || chr(1114111)
      order by kernel.pl_sort(c.name) collate "C" limit $4)
     union all
-    select h.id, null, 1 from unnest($2::bigint[]) h (id)
+    select h.id, null, 2 from unnest($2::bigint[]) h (id)
     union all
     select a.customer, a.id, 1 from payments.account a where a.id = $5
 ), who as (
@@ -186,7 +186,10 @@ select c.id as customer, c.customer_no, c.name,
        coalesce(p.code, '') as point, coalesce(k.balance, 0) as balance, coalesce(d.due, 0)::bigint as due,
        coalesce(b.is_mirror, false) as is_mirror, coalesce(a.closed_on is not null, false) as is_closed,
        c.status = 'closed' as customer_closed, w.rank = 0 as exact
-from (select customer, account, rank from who order by rank, customer limit $4) w
+from (
+    select w.* from who w join kernel.customer s on s.id = w.customer
+    order by w.rank > 0, s.status = 'closed', w.rank, w.customer limit $4
+) w
 join kernel.customer c on c.id = w.customer
 left join payments.account a on a.customer = c.id and a.deleted_at is null and a.id = coalesce(w.account, a.id)
 left join payments.book b on b.id = a.book
@@ -197,7 +200,8 @@ left join lateral (
     from payments.entry e
     where e.account_id = a.id and e.open_amount > 0 and (e.side = 'credit' or e.effective_due_on <= $3)
 ) d on true
-order by w.rank, kernel.pl_sort(c.name) collate "C", c.id, a.closed_on nulls first, a.id
+order by w.rank > 0, c.status = 'closed', w.rank, kernel.pl_sort(c.name) collate "C", c.id, a.closed_on nulls first,
+         a.id
 limit $4
 """
 

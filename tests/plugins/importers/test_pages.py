@@ -47,7 +47,7 @@ async def test_a_waiting_run_is_seen_and_applied(office: Office, conn: Connectio
     assert page.status == 200
     assert "1e3" in page.text, "what is wrong is shown first"
     assert "12,50" in (await admin.get(f"{address}?show=changed")).text.replace("\N{NO-BREAK SPACE}", " ")
-    assert "99.50" in (await admin.get(f"{address}?show=changed")).text
+    assert "99,50" in (await admin.get(f"{address}?show=changed")).text
     assert "&lt;b&gt;" in (await admin.get(f"{address}?show=new")).text
     assert (await admin.get(f"{address}?show=missing")).status == 200
     assert (await admin.get(f"{address}?show=nonsense&after=x")).status in (200, 422)

@@ -108,14 +108,21 @@ def register_commands() -> Iterable[Command]:
 
 @hookimpl
 async def page_slot(request: Request, name: str) -> Sequence[Card]:
-    if name != "balances.freshness":
-        return ()
+    return await _freshness(request) if name == "balances.freshness" else ()
+
+
+@hookimpl
+async def dashboard_cards(request: Request) -> Sequence[Card]:
+    return await _freshness(request) if request[ACTOR].may("importers.view") else ()
+
+
+async def _freshness(request: Request) -> Sequence[Card]:
     last = await store.AppliedRuns().last(request[CONN])
     if last is None:
         return ()
-    day = last.read_at.astimezone(request[SITE].clock.zone).date()
-    failing = last.failing_since and last.failing_since.astimezone(request[SITE].clock.zone).date()
-    facts = {"day": day, "title": last.title, "failing": failing}
+    zone = request[SITE].clock.zone
+    failing = last.failing_since and last.failing_since.astimezone(zone).date()
+    facts = {"day": last.read_at.astimezone(zone).date(), "title": last.title, "failing": failing}
     return [Card(_("How fresh this is"), "importers/freshness.html", facts)]
 
 

@@ -84,6 +84,7 @@ class MariaDB:
                     f"--pid-file={self.home / 'server.pid'}",
                     f"--bind-address={HOST}",
                     f"--port={self.port}",
+                    "--innodb-use-native-aio=0",  # of which a machine has few
                     *_as_runner(),
                     *self.options,
                 ],
@@ -152,6 +153,7 @@ def _initialise(home: Path) -> None:
             "--auth-root-authentication-method=normal",
             "--skip-test-db",
             "--skip-name-resolve",
+            "--innodb-use-native-aio=0",
             *_as_runner(),
         ],
         check=True,

@@ -40,8 +40,9 @@ FLAGS = (
 @pytest.fixture
 async def browser() -> AsyncIterator[Browser]:
     """Chromium without a window."""
-    from playwright.async_api import async_playwright
+    from playwright.async_api import async_playwright, expect
 
+    expect.set_options(timeout=20_000)  # a machine that runs all tests at once is slow to answer
     chromium = shutil.which("chromium") or shutil.which("chromium-browser")
     if chromium is None:
         missing("Chromium")

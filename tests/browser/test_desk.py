@@ -33,7 +33,8 @@ async def office(ebok: Ebok) -> AsyncIterator[Serving]:
 
 async def open_account(page: Page, name: str, number: str) -> None:
     """Search for a customer, and go on to the account."""
-    await reach(page, "Szukaj", "searchbox")
+    suggests = await page.get_by_role("combobox", name="Szukaj").count()
+    await reach(page, "Szukaj", "combobox" if suggests else "searchbox")
     await page.keyboard.type(name)
     await enter(page)
     if "/admin/search" in page.url:  # what alone fits is opened at once

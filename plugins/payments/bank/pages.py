@@ -152,7 +152,8 @@ def _to_file(request: Request, file: int, flash: Text) -> web.Response:
 # --- one statement --------------------------------------------------------------------------------------------------
 
 _LINES: Final[LiteralString] = """
-select l.id, l.line_no, l.value_date, l.party_name, l.title, l.amount, l.certainty, l.evidence, l.incoming,
+select l.id, l.line_no, l.value_date, coalesce(nullif(l.party_name, ''), '—') as party_name, l.title,
+       l.amount, l.certainty, l.evidence, l.incoming,
        coalesce(p.name, '') as name, coalesce(p.account_no, '') as account_no,
        case when l.amount <= 0 and l.is_reversal then case when l.decision is null then 'reversal' else 'decided' end
             when l.amount <= 0 then 'outgoing'

@@ -108,15 +108,8 @@ def register_commands() -> Iterable[Command]:
 
 @hookimpl
 async def page_slot(request: Request, name: str) -> Sequence[Card]:
-    return await _freshness(request) if name == "balances.freshness" else ()
-
-
-@hookimpl
-async def dashboard_cards(request: Request) -> Sequence[Card]:
-    return await _freshness(request) if request[ACTOR].may("importers.view") else ()
-
-
-async def _freshness(request: Request) -> Sequence[Card]:
+    if name != "balances.freshness":
+        return ()
     last = await store.AppliedRuns().last(request[CONN])
     if last is None:
         return ()

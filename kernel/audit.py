@@ -125,6 +125,12 @@ def sentence(entry: Entry) -> Text:
     return replace(verb.sentence, values=named | facts, count=count if isinstance(count, int) else 0)
 
 
+def about(subject: str) -> Text | str:
+    """«entry 12» in the reader's language: the word is a message of whoever wrote the event."""
+    kind, _space, number = subject.partition(" ")
+    return Text(f"{kind} {{number}}", {"number": number}) if number.isdecimal() else subject
+
+
 def plain_facts(facts: Mapping[str, object]) -> dict[str, Any]:
     """Facts as JSON keeps them: money ``1234.56``, dates ISO, enums their value. Raises TypeError for objects."""
     return {name: _plain(value) for name, value in facts.items()}

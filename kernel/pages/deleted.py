@@ -8,10 +8,11 @@ from typing import Final, LiteralString
 from aiohttp import web
 from pydantic import Field
 
+from kernel.audit import about
 from kernel.auth.tombstones import words_of
 from kernel.dates import PolishDate
 from kernel.db.connection import Row
-from kernel.i18n import Text, _
+from kernel.i18n import _
 from kernel.plugin.contracts import Nav, Route
 from kernel.plugin.permissions import STAFF, Permission
 from kernel.web.tables import Column, Filter, Listing, ListQuery, listed
@@ -32,9 +33,7 @@ def _what(row: Row) -> object:
 
 
 def _about(row: Row) -> object:
-    """«entry 12» in the reader's language: the word is a message of whoever deleted it."""
-    kind, _space, number = row["subject"].partition(" ")
-    return Text(f"{kind} {{number}}", {"number": number}) if number.isdecimal() else row["subject"]
+    return about(row["subject"])
 
 
 TOMBSTONES: Final = Listing(

@@ -186,7 +186,10 @@ async def new_page(request: Request, query: Kind) -> Mapping[str, Any]:
     sources = request[SITE].registry.sources
     source = sources.get(query.kind)
     return {
-        "sources": [{"name": one.name, "label": one.label, "is_file": reads_file(one)} for one in sources.values()],
+        "sources": [
+            {"name": one.name, "label": one.label, "is_file": reads_file(one)}
+            for one in sorted(sources.values(), key=reads_file)
+        ],
         "source": source,
         "is_file": source is not None and reads_file(source),
         "settings": _settings_of(source) if source else (),

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 
 import pytest
-from playwright.async_api import Browser, Page, expect
+from playwright.async_api import Browser, Page, Route, expect
 
 from tests.browser.conftest import new_context
 from tests.browser.test_story import OFFICE, PROFILE, log_in
@@ -107,10 +107,23 @@ async def test_a_customer_is_found_by_name_with_the_arrow_keys(desk: Page) -> No
 
 async def test_what_is_refused_comes_back_and_what_was_typed_since_is_kept(desk: Page) -> None:
     keys = desk.keyboard
+    answered = asyncio.Event()
+
+    async def late(route: Route) -> None:
+        answer = await route.fetch()
+        await answered.wait()
+        await route.fulfill(response=answer)
+
+    await desk.route("**/till/*", late)
     for number, amount in (("20", "12,345"), ("21", "30")):
         await keys.type(number)
         await keys.press("Tab")
         await keys.type(amount)
+        if number == "21":  # the refusal comes while the next row is typed: the hands are not interrupted
+            answered.set()
+            await expect(desk.locator("[data-said]")).to_contain_text("Dokończ ten")
+            await expect(desk.locator("#f-who")).to_have_value("21")
+            await desk.unroute("**/till/*")
         await keys.press("Enter")
     await expect(desk.locator("#f-amount-error")).to_be_visible()
     await expect(desk.locator("#f-amount")).to_be_focused()
@@ -124,6 +137,20 @@ async def test_what_is_refused_comes_back_and_what_was_typed_since_is_kept(desk:
     await keys.press("Enter")
     await keys.press("Enter")
     await expect(desk.locator("[data-board=figures]")).to_contain_text("42,34")
+
+
+async def test_a_name_of_several_is_chosen_by_the_keyboard(desk: Page) -> None:
+    keys = desk.keyboard
+    await keys.type("mar")
+    await expect(desk.get_by_role("option").nth(1)).to_be_visible()
+    await keys.press("Tab")
+    await expect(desk.locator("#f-amount")).to_be_focused()
+    await keys.type("15")
+    await keys.press("Enter")
+    await expect(desk.get_by_role("radio").first).to_be_focused()
+    await keys.press("Space")
+    await keys.press("Enter")
+    await expect(desk.locator("[data-board=figures]")).to_contain_text("15,00")
 
 
 async def test_a_row_survives_the_end_of_the_session(desk: Page, office: Serving) -> None:

@@ -18,6 +18,7 @@ function say(text) {
 
 // --- what was typed and is not written yet -------------------------------------------------------------------------
 let waiting = [];
+let held;  // a refused row and its answer, while the next one is being typed: the hands are never interrupted
 const queue = [];
 
 function typed() {
@@ -55,7 +56,7 @@ function clear() {
 
 function keep() {
   if (editing) return;
-  const rows = [...queue.map((row) => row.values), ...waiting];
+  const rows = [...(held ? [held.row.values] : []), ...queue.map((row) => row.values), ...waiting];
   const values = typed();
   if (!isEmpty(values)) rows.push({ ...values, whose: whose().textContent });
   try {
@@ -85,7 +86,7 @@ function enter() {
   input("who").focus();
   say("");
   keep();
-  return pump();
+  return held ? putRight() : pump();
 }
 
 async function pump() {
@@ -169,6 +170,15 @@ function putAside() {
 
 function refused(row, here) {
   queue.shift();
+  held = { row, here };
+  if (isEmpty()) putRight();
+  else say(words.saidHeld);
+  keep();
+}
+
+function putRight() {
+  const { row, here } = held;
+  held = undefined;
   putAside();
   renew(here);
   whose().textContent = row.values.whose;
@@ -176,12 +186,14 @@ function refused(row, here) {
     choice().value = row.values.choice;
     choice().disabled = false;
   }
-  (box.querySelector("[aria-invalid]") ?? box.querySelector(".summary"))?.focus();
+  const wrong = box.querySelector("[aria-invalid]");  // of a choice it is the group, which takes no focus itself
+  (wrong?.querySelector("input") ?? wrong ?? box.querySelector(".summary"))?.focus();
   if (waiting.length) say(words.saidWaiting);
   keep();
 }
 
 function takeBack(row) {
+  if (!isEmpty()) return;  // it stays the first to be sent, when the next row is entered
   queue.shift();
   putAside();
   fill(row.values);

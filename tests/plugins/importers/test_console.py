@@ -266,7 +266,7 @@ async def test_cancelled_before_it_begins_and_while_it_is_applied(
     assert await conn.fetchval("select count(*) from importers.upload") == 0
     run = await read(office, admin, "ksiegi", charges("A;1;2026-10-01;100"))
     assert (await admin.post(f"/admin/imports/{run}")).status == 303
-    assert "data-import" in (await admin.get(f"/admin/imports/{run}")).text
+    assert "data-progress" in (await admin.get(f"/admin/imports/{run}")).text
     assert (await admin.post(f"/admin/imports/{run}/cancel")).status == 303
     await jobs.work(office.site, {"run": run})
     assert await state(office.site, run) == "waiting"

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import os
 import shutil
-import tempfile
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
+from kernel.testing import memory_directory
 from tests.processes import Ebok
 
 
@@ -23,7 +22,6 @@ def missing(component: str) -> None:
 @pytest.fixture
 def ebok() -> Iterator[Ebok]:
     """The command line on an empty data directory that the database's system user may enter."""
-    directory = Path(tempfile.mkdtemp(prefix="ebok-data-", dir="/tmp"))
-    directory.chmod(0o755)
+    directory = memory_directory("ebok-data-")
     yield Ebok(directory)
     shutil.rmtree(directory, ignore_errors=True)

@@ -7,7 +7,6 @@ import shutil
 import signal
 import socket
 import subprocess
-import tempfile
 import time
 from collections.abc import Generator
 from contextlib import contextmanager
@@ -18,6 +17,8 @@ from typing import Final
 import pymysql
 from pymysql.constants import CLIENT
 from pymysql.cursors import Cursor
+
+from kernel.testing import memory_directory
 
 HOST: Final = "127.0.0.1"
 PASSWORD: Final = "właściciel'\"#"
@@ -125,8 +126,7 @@ _PROCESSES: Final[dict[Path, subprocess.Popen[bytes]]] = {}
 @contextmanager
 def mariadb(*options: str) -> Generator[MariaDB]:
     """A server inside the block, its directory removed at the end. ``options`` are mariadbd's."""
-    home = Path(tempfile.mkdtemp(prefix="ebok-mariadb-", dir="/tmp"))
-    home.chmod(0o755)
+    home = memory_directory("ebok-mariadb-")
     server = MariaDB(home, _free_port(), options)
     try:
         _initialise(home)

@@ -252,6 +252,8 @@ class EmbeddedServer:
             await conn.execute(
                 f'revoke all on database "{name}" from public; grant connect on database "{name}" to {APP}, {MIGRATE}'
             )
+            if template is not None:
+                return
             async with self._superuser(name) as inside:
                 await inside.execute("revoke create on schema public from public; set client_min_messages = warning")
                 for extension in EXTENSIONS:

@@ -24,6 +24,8 @@ PREFIX: Final = "/static/"
 THEME_OWNER: Final = "theme"
 STYLES: Final = ("reset", "base", "layout", "components", "print")
 """The layers of the kernel's own style sheet after the tokens, in order; together they are ``kernel/app.css``."""
+CONSOLE_STYLES: Final = "console"
+"""What only the office's pages need, in the same layers: ``kernel/console.css``, which no customer's phone loads."""
 
 _TYPES: Final = {
     ".css": "text/css; charset=utf-8",
@@ -80,7 +82,10 @@ def collect(plugins: Iterable[Loaded], theme: Theme) -> Assets:
         for path, file in _files(plugin.path / "static"):
             found[f"{plugin.name}/{path}"] = _asset(file.read_bytes(), file.suffix)
         if plugin.name == KERNEL:
-            found[f"{KERNEL}/app.css"] = _asset(_app_css(plugin.path / "static" / "css", theme).encode(), ".css")
+            sheets = plugin.path / "static" / "css"
+            console = (sheets / f"{CONSOLE_STYLES}.css").read_text(encoding="utf-8")
+            found[f"{KERNEL}/app.css"] = _asset(_app_css(sheets, theme).encode(), ".css")
+            found[f"{KERNEL}/console.css"] = _asset(_without_blanks(console).encode(), ".css")
     for part in reversed(list(theme.lineage)):
         for path, file in _files(part.path / "static"):
             found[f"{THEME_OWNER}/{path}"] = _asset(file.read_bytes(), file.suffix)

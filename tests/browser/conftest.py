@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import shutil
 import socket
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import suppress
@@ -19,11 +19,16 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from yarl import URL
 
+from kernel.testing import memory_directory
 from tests.conftest import missing
-from tests.processes import ROOT
+from tests.processes import ROOT, Ebok, Serving
 
 if TYPE_CHECKING:
     from playwright.async_api import Browser, BrowserContext, Page
+
+PROFILE = ROOT / "docs" / "examples" / "chinook.toml"
+CUSTOMER, OFFICE, OWNER = "kasztanowa aleja 7", "spokojny poranek w biurze", "zielona herbata w kuchni"
+"""The passwords of ``wojcik``, a customer, ``biuro``, an administrator, and ``szefowa``, a superadministrator."""
 
 FLAGS = (
     "--no-sandbox",
@@ -99,8 +104,7 @@ class Demo:
 @pytest.fixture(scope="module")
 def demo() -> Iterator[Demo]:
     """A small demonstration organisation, served for all tests of a module."""
-    directory = Path(tempfile.mkdtemp(prefix="ebok-demo-", dir="/tmp"))
-    directory.chmod(0o755)
+    directory = memory_directory("ebok-demo-")
     plain = {key: value for key, value in os.environ.items() if not key.startswith("EBOK_")}
     environment = {**plain, "EBOK_DATA_DIR": str(directory)}
     accounts = directory / "accounts.json"
@@ -120,6 +124,34 @@ def demo() -> Iterator[Demo]:
         served.terminate()
         served.wait(60)
         shutil.rmtree(directory, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def prepared() -> Iterator[Path]:
+    """The data directory of an office whose customers and charges were imported a moment ago, with its people."""
+    directory = memory_directory("ebok-office-")
+    asyncio.run(_prepare(Ebok(directory)))
+    yield directory
+    shutil.rmtree(directory, ignore_errors=True)
+
+
+async def _prepare(ebok: Ebok) -> None:
+    await ebok.ok("migrate")
+    run = await ebok.ok("import", "run", str(PROFILE), "--approve", "--json")
+    entities = {entity["record"]: entity for entity in json.loads(run.out)["entities"]}
+    assert (entities["customers.customer"]["new"], entities["payments.charge"]["new"]) == (59, 412)
+    assert entities["payments.charge"]["sums"]["new"] == 232_860
+    for login, role, password in (("biuro", "admin", OFFICE), ("szefowa", "superadmin", OWNER)):
+        await ebok.ok("user", "add", login, "--role", role, "--password-stdin", stdin=password)
+    await ebok.ok("user", "add", "wojcik", "--role", "customer", "--customer", "49", "--password-stdin", stdin=CUSTOMER)
+
+
+@pytest.fixture
+async def office(prepared: Path, ebok: Ebok) -> AsyncIterator[Serving]:
+    """That office, served for one test alone."""
+    await asyncio.to_thread(subprocess.run, ["cp", "-a", f"{prepared}/.", ebok.data_dir], check=True)
+    async with ebok.serving() as serving:
+        yield serving
 
 
 def _free_port() -> int:

@@ -6,29 +6,16 @@ is set by hand and released, and what is left over is paid back.
 
 from __future__ import annotations
 
-import json
-from collections.abc import AsyncIterator
-
 import pytest
 from playwright.async_api import Page, expect
 
-from tests.browser.test_story import OFFICE, PROFILE, enter, log_in, press, reach, type_into
-from tests.processes import Ebok, Serving
+from tests.browser.conftest import OFFICE
+from tests.browser.test_story import enter, log_in, press, reach, type_into
+from tests.processes import Serving
 
 pytestmark = pytest.mark.browser
 
 WRONG, RIGHT = "Johannes Van der Berg", "Stanisław Wójcik"
-
-
-@pytest.fixture
-async def office(ebok: Ebok) -> AsyncIterator[Serving]:
-    """An office whose customers and charges were imported a moment ago."""
-    await ebok.ok("migrate")
-    run = await ebok.ok("import", "run", str(PROFILE), "--approve", "--json")
-    assert json.loads(run.out)["entities"]
-    await ebok.ok("user", "add", "biuro", "--role", "admin", "--password-stdin", stdin=OFFICE)
-    async with ebok.serving() as serving:
-        yield serving
 
 
 async def open_account(page: Page, name: str, number: str) -> None:

@@ -7,38 +7,25 @@ from __future__ import annotations
 
 import json
 import shutil
-import tempfile
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from playwright.async_api import Page, expect
 from python_calamine import CalamineWorkbook
 
-from tests.browser.test_story import OFFICE, PROFILE, enter, log_in, press, reach
+from kernel.testing import memory_directory
+from tests.browser.conftest import OFFICE, OWNER
+from tests.browser.test_story import enter, log_in, press, reach
 from tests.processes import Ebok, Serving
 
 pytestmark = pytest.mark.browser
-
-OWNER = "zielona herbata w kuchni"
-
-
-@pytest.fixture
-async def office(ebok: Ebok) -> AsyncIterator[Serving]:
-    """An office whose customers and charges were imported a moment ago."""
-    await ebok.ok("migrate")
-    await ebok.ok("import", "run", str(PROFILE), "--approve", "--json")
-    await ebok.ok("user", "add", "biuro", "--role", "admin", "--password-stdin", stdin=OFFICE)
-    await ebok.ok("user", "add", "dyrektor", "--role", "superadmin", "--password-stdin", stdin=OWNER)
-    async with ebok.serving() as serving:
-        yield serving
 
 
 @pytest.fixture
 def elsewhere() -> Iterator[Ebok]:
     """Another installation, with nothing in it."""
-    directory = Path(tempfile.mkdtemp(prefix="ebok-data-", dir="/tmp"))
-    directory.chmod(0o755)
+    directory = memory_directory("ebok-data-")
     yield Ebok(directory)
     shutil.rmtree(directory, ignore_errors=True)
 
@@ -85,7 +72,7 @@ async def test_data_leaves_the_office(office: Serving, ebok: Ebok, elsewhere: Eb
     await press(page, "Wyloguj się", "button")
 
     # The superadministrator has the archive of the organisation made, in the announced mode and with the password.
-    await log_in(page, office.url, "dyrektor", OWNER)
+    await log_in(page, office.url, "szefowa", OWNER)
     await page.goto(f"{office.url}/admin/superadmin-mode")
     await password(page, OWNER)
     await enter(page)

@@ -6,32 +6,15 @@ refunded, delete a new one, and a superadministrator removes an old one for good
 
 from __future__ import annotations
 
-import json
-from collections.abc import AsyncIterator
-
 import pytest
 from playwright.async_api import Page, expect
 
+from tests.browser.conftest import CUSTOMER, OFFICE, OWNER
 from tests.browser.test_desk import pay, says
-from tests.browser.test_story import CUSTOMER, OFFICE, PROFILE, enter, log_in, press, type_into
-from tests.processes import Ebok, Serving
+from tests.browser.test_story import enter, log_in, press, type_into
+from tests.processes import Serving
 
 pytestmark = pytest.mark.browser
-
-BOSS = "zielona herbata w kuchni"
-
-
-@pytest.fixture
-async def office(ebok: Ebok) -> AsyncIterator[Serving]:
-    """An office whose customers and charges were imported a moment ago."""
-    await ebok.ok("migrate")
-    run = await ebok.ok("import", "run", str(PROFILE), "--approve", "--json")
-    assert json.loads(run.out)["entities"]
-    for login, role, password in (("biuro", "admin", OFFICE), ("szefowa", "superadmin", BOSS)):
-        await ebok.ok("user", "add", login, "--role", role, "--password-stdin", stdin=password)
-    await ebok.ok("user", "add", "wojcik", "--role", "customer", "--customer", "49", "--password-stdin", stdin=CUSTOMER)
-    async with ebok.serving() as serving:
-        yield serving
 
 
 async def fill(page: Page, label: str, text: str) -> None:
@@ -153,13 +136,13 @@ async def test_a_customer_leaves(office: Serving, page: Page) -> None:
     await press(page, "Wyloguj się", "button")
 
     # The superadministrator removes the data; amounts stay.
-    await log_in(page, office.url, "szefowa", BOSS)
+    await log_in(page, office.url, "szefowa", OWNER)
     await page.goto(f"{office.url}/admin/superadmin-mode")
-    await fill(page, "Hasło", BOSS)
+    await fill(page, "Hasło", OWNER)
     await enter(page)
     await page.goto(f"{closed}/purge")
     await fill(page, "Powód", "wniosek o usunięcie danych")
-    await fill(page, "Twoje hasło", BOSS)
+    await fill(page, "Twoje hasło", OWNER)
     await enter(page)
     await says(page, "Dane usunięte", "49", "Superadministrator usunął dane osobowe tego klienta")
     await expect(page.locator("body")).not_to_contain_text("Wójcik")

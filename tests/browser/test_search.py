@@ -2,27 +2,14 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import AsyncIterator
-
 import pytest
 from playwright.async_api import Page, expect
 
-from tests.browser.test_story import OFFICE, PROFILE, log_in
-from tests.processes import Ebok, Serving
+from tests.browser.conftest import OFFICE
+from tests.browser.test_story import log_in
+from tests.processes import Serving
 
 pytestmark = pytest.mark.browser
-
-
-@pytest.fixture
-async def office(ebok: Ebok) -> AsyncIterator[Serving]:
-    """An office whose customers and charges were imported a moment ago."""
-    await ebok.ok("migrate")
-    run = await ebok.ok("import", "run", str(PROFILE), "--approve", "--json")
-    assert json.loads(run.out)["entities"]
-    await ebok.ok("user", "add", "biuro", "--role", "admin", "--password-stdin", stdin=OFFICE)
-    async with ebok.serving() as serving:
-        yield serving
 
 
 async def test_a_mistyped_street_leads_to_the_balance_in_three_actions(office: Serving, page: Page) -> None:

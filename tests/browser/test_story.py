@@ -6,41 +6,25 @@ and approves it; the customer owes less, the oldest charge paid first.
 
 from __future__ import annotations
 
-import json
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 from playwright.async_api import Page, expect
 
-from tests.processes import ROOT, Ebok, Serving
+from tests.browser.conftest import CUSTOMER, OFFICE
+from tests.processes import Serving
 
 pytestmark = pytest.mark.browser
-
-PROFILE = ROOT / "docs" / "examples" / "chinook.toml"
-CUSTOMER, OFFICE = "kasztanowa aleja 7", "spokojny poranek w biurze"
-
-
-@pytest.fixture
-async def office(ebok: Ebok) -> AsyncIterator[Serving]:
-    """An office whose customers and charges were imported a moment ago."""
-    await ebok.ok("migrate")
-    run = await ebok.ok("import", "run", str(PROFILE), "--approve", "--json")
-    entities = {entity["record"]: entity for entity in json.loads(run.out)["entities"]}
-    assert (entities["customers.customer"]["new"], entities["payments.charge"]["new"]) == (59, 412)
-    assert entities["payments.charge"]["sums"]["new"] == 232_860
-    await ebok.ok("user", "add", "wojcik", "--role", "customer", "--customer", "49", "--password-stdin", stdin=CUSTOMER)
-    await ebok.ok("user", "add", "biuro", "--role", "admin", "--password-stdin", stdin=OFFICE)
-    async with ebok.serving() as serving:
-        yield serving
 
 
 async def reach(page: Page, name: str, role: str = "link") -> None:
     """Tab until the named element has the focus: what cannot be reached by keyboard cannot be used."""
     wanted = page.get_by_role(role, name=name, exact=True).first  # pyright: ignore
     await expect(wanted).to_be_attached()
+    element = await wanted.element_handle()
+    assert element is not None
     for _step in range(120):
-        if await wanted.evaluate("element => element === document.activeElement"):
+        if await element.evaluate("element => element === document.activeElement"):
             return
         await page.keyboard.press("Tab")
     raise AssertionError(f"{role} «{name}» is out of the keyboard's reach on {page.url}")

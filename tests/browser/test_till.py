@@ -3,33 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 
 import pytest
 from playwright.async_api import Browser, Page, Route, expect
 
-from tests.browser.conftest import new_context
-from tests.browser.test_story import OFFICE, PROFILE, log_in
-from tests.processes import Ebok, Serving
+from tests.browser.conftest import OFFICE, new_context
+from tests.browser.test_story import log_in
+from tests.processes import Serving
 
 pytestmark = pytest.mark.browser
 
 PAYMENTS = tuple((str(number), f"{number},50") for number in range(20, 40))
 """Customers by their numbers, and what each pays."""
 BESIDE_THE_DATA = 4
-
-
-@pytest.fixture
-async def office(ebok: Ebok) -> AsyncIterator[Serving]:
-    """An office whose customers and charges were imported a moment ago."""
-    await ebok.ok("migrate")
-    run = await ebok.ok("import", "run", str(PROFILE), "--approve", "--json")
-    assert json.loads(run.out)["entities"]
-    await ebok.ok("user", "add", "biuro", "--role", "admin", "--password-stdin", stdin=OFFICE)
-    async with ebok.serving() as serving:
-        yield serving
 
 
 @pytest.fixture
@@ -123,7 +111,7 @@ async def test_what_is_refused_comes_back_and_what_was_typed_since_is_kept(desk:
             answered.set()
             await expect(desk.locator("[data-said]")).to_contain_text("Dokończ ten")
             await expect(desk.locator("#f-who")).to_have_value("21")
-            await desk.unroute("**/till/*")
+            await desk.unroute_all(behavior="wait")
         await keys.press("Enter")
     await expect(desk.locator("#f-amount-error")).to_be_visible()
     await expect(desk.locator("#f-amount")).to_be_focused()

@@ -6,6 +6,7 @@ import re
 
 import pytest
 
+from kernel.plugin.permissions import Role
 from kernel.plugin.registry import Registry
 from kernel.testing import Office
 from kernel.web.assets import collect
@@ -37,6 +38,12 @@ def test_pages_stay_light(registry: Registry) -> None:
     found = collect(registry.plugins, load_theme("default")).found
     assert len(found["kernel/portal.js"].body) < PORTAL_SCRIPT_LIMIT
     assert len(found["kernel/app.css"].gzipped or b"") < STYLE_LIMIT
+
+
+async def test_only_the_office_loads_the_styles_of_the_console(office: Office) -> None:
+    visitor, admin = await office.visitor(), await office.visitor(Role.ADMIN)
+    assert "kernel/console.css" not in (await visitor.get("/login")).text
+    assert "kernel/console.css" in (await admin.get("/admin/")).text
 
 
 async def test_a_file_is_kept_for_a_year_by_its_hash_only(office: Office) -> None:

@@ -11,7 +11,6 @@ import signal
 import stat
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -34,6 +33,7 @@ from kernel.db.embedded import (
     default_data_dir,
     find_programs,
 )
+from kernel.testing import memory_directory
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="the embedded server needs Linux or macOS")
 AS_ROOT = sys.platform != "win32" and os.geteuid() == 0
@@ -67,9 +67,7 @@ def _end(home: Path) -> None:
 
 def _new_home() -> Path:
     """A data directory that another system user may reach; pytest's own lies under one that only we may enter."""
-    home = Path(tempfile.mkdtemp(prefix="ebok-test-", dir="/tmp"))
-    home.chmod(0o755)
-    return home
+    return memory_directory("ebok-test-")
 
 
 def _copy(seed: Path, home: Path) -> Path:

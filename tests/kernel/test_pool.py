@@ -6,7 +6,6 @@ import asyncio
 import os
 import shutil
 import signal
-import tempfile
 from collections.abc import AsyncIterator, Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -18,6 +17,7 @@ from kernel.db import pool
 from kernel.db.embedded import EmbeddedServer
 from kernel.db.pool import Database, DatabaseUnavailable, Stamp
 from kernel.site import Site
+from kernel.testing import memory_directory
 
 STAMP = Stamp("test")
 NOBODY_LISTENS = "postgresql://ebok_app:x@127.0.0.1:9/ebok"
@@ -82,8 +82,7 @@ async def test_a_cancelled_transaction_leaves_nothing(site: Site) -> None:
 
 @pytest.fixture
 def home() -> Iterator[Path]:
-    path = Path(tempfile.mkdtemp(prefix="ebok-test-", dir="/tmp"))
-    path.chmod(0o755)
+    path = memory_directory("ebok-test-")
     yield path
     shutil.rmtree(path, ignore_errors=True)
 

@@ -10,6 +10,9 @@ LEDGER_ARGS ?=
 IMPORTS_ARGS ?=
 SEARCH_ARGS ?=
 
+# Hundreds of processes start in the tests: each would compile everything anew without compiled files beside the sources.
+export PYTHONDONTWRITEBYTECODE :=
+
 .PHONY: demo test lint types unit bench lock upgrade screenshots clean apt
 
 demo: $(VENV)/runtime

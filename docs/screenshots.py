@@ -54,6 +54,13 @@ BEST = (
     Shot("console", "admin", "/admin/"),
     Shot("customer", "admin", "/admin/customers/1"),
     Shot("payments", "admin", "/admin/payments"),
+    Shot("schedule", "admin", "/admin/charging/schedules/1"),
+    Shot("run", "admin", "/admin/charging/runs/1", (1280, 1040)),
+    Shot("incoming", "admin", "/admin/suspense"),
+    Shot("account", "admin", "/admin/accounts/36"),
+    Shot("why", "admin", "/admin/accounts/36/why"),
+    Shot("interest-account", "admin", "/admin/accounts/36/interest"),
+    Shot("months", "admin", "/admin/books/1/months", (1280, 640)),
 )
 PAGES = {
     "in arrears": (

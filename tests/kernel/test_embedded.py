@@ -562,7 +562,7 @@ async def test_root_links_programs_out_of_a_private_installation(made: Path, mon
     wheel = find_programs({}).parents[1]
     private = made / "private"
     for part in (wheel / "pginstall", wheel.with_name(f"{wheel.name}.libs")):
-        shutil.copytree(part, private / part.relative_to(wheel.parent), copy_function=os.link)
+        shutil.copytree(part, private / part.relative_to(wheel.parent))
     readme = private / wheel.name / "pginstall" / "share" / "only-mine.txt"
     readme.write_text("for root's eyes")
     readme.chmod(0o600)

@@ -67,6 +67,7 @@ class Payee:
 
     ``account_no`` is an NRB (26 digits), empty when the office has not set it. ``title`` is the transfer's title.
     ``overdue``: some of it should have been paid already, so ``to_pay_by`` is today and no term to print.
+    ``charges`` are the entries that ``to_pay`` is for, the earliest due first, at most a hundred.
     """
 
     name: str
@@ -77,6 +78,7 @@ class Payee:
     to_pay_by: date | None
     title: str
     overdue: bool = False
+    charges: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from typing import Any, Final, cast
 
@@ -14,6 +14,8 @@ from plugins.payments.face import CardLine, CardPart, LedgerCard, OpenCharge, Op
 from plugins.payments.model import Standing
 from plugins.payments.settings import Settings
 
+NAMED: Final = 100
+"""Charges that a payment order names at most."""
 _OLDER: Final = re.compile(r"([0-9]{4}-[0-9]{2}-[0-9]{2})[.]([0-9]{1,18})[.](-?[0-9]{1,18})[.]([0-9]{1,18})")
 
 
@@ -25,7 +27,7 @@ class KeptLedger:
         return model.together((), None, on) if row is None else _position(row, on)
 
     async def payees(self, site: Site, conn: Connection, customer: int, on: date) -> Sequence[Payee]:
-        row = await store.position(conn, customer, on)
+        row = await store.position(conn, customer, on, NAMED)
         return [] if row is None else _payees(site, row, on)
 
     async def open_items(self, conn: Connection, customer: int, on: date, *, limit: int = 100) -> OpenItems:
@@ -76,11 +78,21 @@ def _payees(site: Site, row: Row, on: date) -> list[Payee]:
     """One for each bank account; a customer without an account of the ledger is told the organisation's own."""
     own = cast(Settings, settings_of(site, "payments"))
     paid_to: dict[tuple[str, str], list[Standing]] = {}
+    of_payee: dict[int, tuple[str, str]] = {}
     for account in row["accounts"]:
         key = (account["payee_account"], account["payee_name"])
+        of_payee[account["account"]] = key
         paid_to.setdefault(key, []).append(_standing(account))
+    charges: dict[tuple[str, str], list[int]] = {}
+    for charge in row["charges"]:
+        due = date.fromisoformat(charge["effective_due_on"])
+        if charge["account"] in of_payee and not charge["is_barred"] and row["to_pay_by"] and due <= row["to_pay_by"]:
+            charges.setdefault(of_payee[charge["account"]], []).append(charge["entry"])
     return [
-        _payee(site, own, row["customer_no"], key, model.together(accounts, row["to_pay_by"], on))
+        replace(
+            _payee(site, own, row["customer_no"], key, model.together(accounts, row["to_pay_by"], on)),
+            charges=tuple(charges.get(key, ())),
+        )
         for key, accounts in (paid_to or {(row["main_account"], ""): []}).items()
     ]
 

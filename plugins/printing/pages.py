@@ -114,7 +114,9 @@ async def make(request: Request, choice: Choice) -> web.StreamResponse:
     first = sheets[0]
     if not first.order.payee_account:
         raise Refused(_("The office has not entered its account number. Print the order and ask the office for it."))
-    reference = await store.add_order(request[CONN], customer, first.order, first.pay_by, request[SITE].clock.today())
+    today = request[SITE].clock.today()
+    charges = _charges(payees, first.order)
+    reference = await store.add_order(request[CONN], customer, first.order, first.pay_by, today, charges)
     return redirect(request, "printing.made", flash=_("The payment order is ready"), reference=reference)
 
 
@@ -173,6 +175,12 @@ def _chosen(payees: Sequence[Payee], choice: Choice) -> Sequence[Payee]:
     if choice.amount or choice.blank:
         return payees[:1]
     return [payee for payee in payees if payee.to_pay] or payees[:1]
+
+
+def _charges(payees: Sequence[Payee], order: PaymentOrder) -> tuple[int, ...]:
+    """What an order for exactly what there is to pay is for; with an amount of one's own the payer names no charge."""
+    paid = next((one for one in payees if one.account_no == order.payee_account and one.name == order.payee_name), None)
+    return paid.charges if paid and order.amount == paid.to_pay else ()
 
 
 def _order(payee: Payee, payer: store.Payer, amount: Money | None, kind: OrderKind) -> PaymentOrder:

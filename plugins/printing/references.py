@@ -10,7 +10,7 @@ from plugins.payments import OrderFound
 from plugins.printing.model import is_reference
 
 ORDERS_SQL: Final[LiteralString] = """
-    select reference, customer, payee_account from printing.payment_order where reference = any ($1::text[])
+    select reference, customer, payee_account, charges from printing.payment_order where reference = any ($1::text[])
 """
 
 
@@ -20,4 +20,6 @@ class MadeOrders:
     async def orders(self, conn: Connection, words: Sequence[str]) -> Sequence[OrderFound]:
         named = [word for word in words if is_reference(word)]
         rows = await conn.fetch(ORDERS_SQL, named) if named else ()
-        return [OrderFound(row["reference"], row["customer"], row["payee_account"]) for row in rows]
+        return [
+            OrderFound(row["reference"], row["customer"], row["payee_account"], tuple(row["charges"])) for row in rows
+        ]

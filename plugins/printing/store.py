@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any, Final, LiteralString
@@ -52,8 +53,8 @@ ADD_ORDER_SQL: Final[LiteralString] = """
     with added as (
         insert into printing.payment_order
             (id, reference, customer, customer_no, kind, payee_name, payee_address, payee_nip, payee_account,
-             payer_name, payer_address, amount, title, pay_by, made_on)
-        values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)
+             payer_name, payer_address, amount, title, pay_by, made_on, charges)
+        values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)
         on conflict (customer, made_on, payee_account, kind, amount, title) where deleted_at is null do nothing
         returning reference)
     select reference from added
@@ -65,8 +66,15 @@ ADD_ORDER_SQL: Final[LiteralString] = """
 """
 
 
-async def add_order(conn: Connection, customer: int, order: PaymentOrder, pay_by: date | None, made_on: date) -> str:
-    """Keep an order and return its reference; the same order of the same day is kept once."""
+async def add_order(
+    conn: Connection,
+    customer: int,
+    order: PaymentOrder,
+    pay_by: date | None,
+    made_on: date,
+    charges: Sequence[int] = (),
+) -> str:
+    """Keep an order, made for these charges, and return its reference; the same order of the same day is kept once."""
     number: int = await conn.fetchval(NEXT_NUMBER_SQL)
     return await conn.fetchval(
         ADD_ORDER_SQL,
@@ -85,6 +93,7 @@ async def add_order(conn: Connection, customer: int, order: PaymentOrder, pay_by
         order.title,
         pay_by,
         made_on,
+        charges,
     )
 
 

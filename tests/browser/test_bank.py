@@ -87,3 +87,38 @@ async def test_a_file_is_booked_and_what_is_unclear_is_explained(demo: Demo, pag
     await page.get_by_label("Plik z banku").set_input_files(file)  # pyright: ignore[reportArgumentType]
     await page.get_by_role("button", name="Wczytaj plik").click()
     assert await balance(demo, customer) == before - 5800 - 2 * number
+
+
+async def test_a_camt_file_is_read_and_booked_from_the_figure_to_its_lines(demo: Demo, page: Page) -> None:
+    customer = demo.account("in arrears")["customer_no"]
+    own = await asked(demo, "select payee_account from payments.book where code = 'main'")
+    who = await asked(demo, "select name from kernel.customer where customer_no = $1", customer)
+    before = await balance(demo, customer)
+    already = await asked(demo, "select count(*) from payments.bank_statement")
+    number = 500 + already["count"]
+    content = f"""<?xml version="1.0"?>
+<Document xmlns="urn:iso:std:iso:20022:tech:xsd:camt.053.001.02"><BkToCstmrStmt><Stmt><Id>{number}</Id>
+<LglSeqNb>{number}</LglSeqNb><Acct><Id><IBAN>PL{own["payee_account"]}</IBAN></Id><Ccy>PLN</Ccy></Acct>
+<Bal><Tp><CdOrPrtry><Cd>OPBD</Cd></CdOrPrtry></Tp><Amt Ccy="PLN">0.00</Amt><CdtDbtInd>CRDT</CdtDbtInd>
+<Dt><Dt>2026-11-22</Dt></Dt></Bal>
+<Bal><Tp><CdOrPrtry><Cd>CLBD</Cd></CdOrPrtry></Tp><Amt Ccy="PLN">12.34</Amt><CdtDbtInd>CRDT</CdtDbtInd>
+<Dt><Dt>2026-11-23</Dt></Dt></Bal>
+<Ntry><Amt Ccy="PLN">12.34</Amt><CdtDbtInd>CRDT</CdtDbtInd><Sts>BOOK</Sts><BookgDt><Dt>2026-11-23</Dt></BookgDt>
+<ValDt><Dt>2026-11-23</Dt></ValDt><AcctSvcrRef>C{number}</AcctSvcrRef><NtryDtls><TxDtls><RltdPties><Dbtr>
+<Nm>{who["name"]}</Nm></Dbtr></RltdPties><RmtInf><Ustrd>czynsz {customer}</Ustrd></RmtInf></TxDtls></NtryDtls></Ntry>
+</Stmt></BkToCstmrStmt></Document>""".encode()
+    await demo.log_in(page.context, "admin")
+    await page.goto(f"{demo.url}/admin/payments/bank/new")
+    file = {"name": "wyciag.xml", "mimeType": "text/xml", "buffer": content}
+    await page.get_by_label("Plik z banku").set_input_files(file)  # pyright: ignore[reportArgumentType]
+    await page.get_by_role("button", name="Wczytaj plik").click()
+    main = page.get_by_role("main")
+    await expect(main).to_contain_text(f"w tytule jest numer klienta {customer}")
+    await page.get_by_role("button", name="Zaksięguj").click()
+    await expect(main).to_contain_text("zaksięgowany")
+    assert await balance(demo, customer) == before - 1234
+
+    # A figure opens the lines that make it.
+    await page.locator("#sums").locator("xpath=..").get_by_role("link", name="12,34").click()
+    assert "place=accounts" in page.url
+    await expect(page.get_by_role("row", name=who["name"])).to_have_count(1)

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from kernel import STAFF, Command, Nav, Permission, Verb, _, ngettext
-from plugins.payments.bank import booking, checks, pages
+from plugins.payments.bank import booking, checks, pages, reading, undoing
 
 ROUTES = pages.ROUTES
 PERMISSIONS: Final = (Permission("payments.bank", _("Read bank files and see statements"), STAFF),)
@@ -22,6 +22,9 @@ VERBS: Final = (
         "payments.bank_booked",
         _("booked bank statement {number} of account {account}: {total}, lines: {count}"),
     ),
+    Verb("payments.bank_stopped", _("asked to stop the reading of the bank file «{file}»")),
+    Verb("payments.bank_undo_asked", _("asked for the roll back of bank statement {number}: {reason}")),
+    Verb("payments.bank_undo_withdrawn", _("decided against the roll back of bank statement {number}")),
     Verb("payments.bank_rolled_back", _("rolled a bank statement back, lines: {count}: {reason}")),
     Verb(
         "payments.bank_removed", _("removed bank statement {number} of account {account}, of which nothing was booked")
@@ -31,4 +34,4 @@ VERBS: Final = (
 )
 CHECKS = checks.CHECKS
 COMMANDS: Sequence[Command] = ()
-JOBS = booking.JOBS
+JOBS: Final = (*reading.JOBS, *booking.JOBS, *undoing.JOBS)

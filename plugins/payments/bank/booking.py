@@ -1,102 +1,23 @@
-"""Reading, matching, booking and rolling back statements. Each works in the transaction that it is given."""
+"""Booking statements: what a rule is certain of goes on accounts, the rest to suspense."""
 
 from __future__ import annotations
 
-import hashlib
-import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import date
 from typing import Any, Final
 
-from kernel import Connection, Job, Money, Refused, Site, Stamp, Text, _, audit, enqueue, settings_of
+from kernel import Connection, Job, Money, Refused, Site, Stamp, _, audit, enqueue, settings_of
 from plugins.payments import suspense
 from plugins.payments.bank import store
-from plugins.payments.bank.model import OrderFound, OrderReferences, decide, hints
-from plugins.payments.bank.statement import BankFileError, BankFormat, Statement
+from plugins.payments.bank.reading import match, reason_of
 from plugins.payments.suspense import IncomingLine, PartDraft
 
 AT_ONCE: Final = 500
 INLINE: Final = 500
 """Lines that are booked while somebody waits; more are the work of a job."""
 SOURCE: Final = "bank"
+STOPPED: Final = _("The work was stopped. Nothing is booked.")
 ALREADY: Final = _("This statement is booked already, or somebody is just booking it.")
-START: Final = 8192
-
-
-# --- reading --------------------------------------------------------------------------------------------------------
-
-
-def formats(site: Site) -> Sequence[BankFormat]:
-    """The kinds of bank files that the plugins in use can read."""
-    return list(site.registry.extensions["payments.bank_format"].values())
-
-
-def statements_of(content: bytes, known: Sequence[BankFormat]) -> list[Statement]:
-    """The statements of a file, whatever its kind. Raises BankFileError."""
-    if not content.strip():
-        raise BankFileError(_("This file is empty."))
-    chosen = next((one for one in known if one.recognises(content[:START])), None)
-    if chosen is None:
-        raise BankFileError(
-            _("This is no bank file that can be read here. Download the statement as MT940 or camt.053.")
-        )
-    statements = list(chosen.read(io.BytesIO(content)))
-    if not statements:
-        raise BankFileError(_("There is no statement in this file."))
-    return statements
-
-
-def hash_of(content: bytes) -> str:
-    """What tells a file from every other."""
-    return hashlib.sha256(content).hexdigest()
-
-
-async def keep(
-    conn: Connection, site: Site, name: str, content: bytes, statements: Sequence[Statement]
-) -> tuple[int, list[int]] | None:
-    """Keep a file with its statements, matched: its number and theirs. None when this very file is kept already."""
-    file = await store.add_file(conn, name, hash_of(content), len(content))
-    if file is None:
-        return None
-    own = await store.own_accounts(conn)
-    numbers: list[int] = []
-    for statement in statements:
-        problem = store.problem_of(statement, own)
-        number = await store.add_statement(conn, statement, problem, file=file)
-        numbers.append(number)
-        await match(conn, site, number, statement.account)
-        if problem is None:
-            await store.move(conn, number, ["matching"], "ready")
-    await audit(
-        conn,
-        "payments.bank_read",
-        subject=f"bank-file {file}",
-        file=name,
-        count=len(statements),
-        lines=sum(len(statement.lines) for statement in statements),
-    )
-    return file, numbers
-
-
-async def match(conn: Connection, site: Site, number: int, account_no: str) -> None:
-    """Find out whom the lines of a statement point to, and which are booked already."""
-    await store.mark_twins(conn, number)
-    prefixes, after, today = await store.prefixes(conn), 0, site.clock.today()
-    while rows := await store.lines_after(conn, number, after, AT_ONCE):
-        lines = [store.asked(row) for row in rows]
-        said = [hint for line in lines if line.amount > 0 for hint in hints(line, prefixes)]
-        orders = await _orders(conn, site, sorted({hint.word for hint in said if hint.how == "order"}))
-        found = await store.pointed(conn, said, orders, account_no, today)
-        of_line: dict[int, list[Any]] = {}
-        for one in found:
-            of_line.setdefault(one.line, []).append(one)
-        await store.write_matches(conn, {line.id: decide(line, of_line.get(line.id, ())) for line in lines})
-        after = rows[-1]["line_no"]
-
-
-async def _orders(conn: Connection, site: Site, words: Sequence[str]) -> list[OrderFound]:
-    known: Mapping[str, OrderReferences] = site.registry.extensions["payments.order_references"]
-    return [order for one in known.values() for order in await one.orders(conn, words)] if words else []
 
 
 # --- booking --------------------------------------------------------------------------------------------------------
@@ -107,13 +28,14 @@ async def begin(conn: Connection, site: Site, number: int, lines: int, *, simila
     if await store.claim(conn, number) != "ready":
         raise Refused(ALREADY)
     await store.move(conn, number, ["ready"], "booking")
-    if lines <= INLINE and not _two_people(site):
+    if lines <= INLINE and not two_people(site):
         return await book(conn, site, number, similar=similar)
     await enqueue(conn, "payments.bank_book", {"statement": number, "similar": similar, "actor": actor})
     return None
 
 
-def _two_people(site: Site) -> bool:
+def two_people(site: Site) -> bool:
+    """Whether nobody may approve what he entered himself."""
     return bool(getattr(settings_of(site, "payments"), "approver_differs", False))
 
 
@@ -127,7 +49,7 @@ async def book(
     """
     statement = await store.statement(conn, number)
     assert statement is not None  # noqa: S101  it is claimed
-    await match(conn, site, number, statement.account_no)
+    await match(conn, site, number, statement.account_no, _stoppable(tell, number))
     count, total, after = 0, 0, 0
     while rows := await store.to_book(conn, number, similar=similar, after=after, limit=AT_ONCE):
         received = await suspense.receive(
@@ -140,7 +62,7 @@ async def book(
         await store.booked(conn, [row["id"] for row in rows], received.new)
         count, total, after = count + len(rows), total + sum(row["amount"] for row in rows), rows[-1]["line_no"]
         if tell is not None and await store.tell_progress(tell, number, after):
-            raise Refused(_("The work was stopped. Nothing is booked."))
+            raise Refused(STOPPED)
     if assigning:
         await assign(conn, site, number)
     await store.point_reversals(conn, number)
@@ -155,6 +77,14 @@ async def book(
         total=Money(total),
     )
     return count
+
+
+def _stoppable(tell: Connection | None, number: int) -> store.Told:
+    async def told(_lines: int) -> None:
+        if tell is not None and await store.tell_progress(tell, number, 0):
+            raise Refused(STOPPED)
+
+    return told
 
 
 def _incoming(row: Mapping[str, Any], account: str, number: str, again: int) -> IncomingLine:
@@ -186,7 +116,7 @@ async def assign(conn: Connection, site: Site, number: int) -> None:
 async def book_job(site: Site, payload: Mapping[str, Any]) -> None:
     """Book a long statement, all or nothing; with the reason where it is nothing."""
     number, actor = payload["statement"], Stamp(payload["actor"])
-    two = _two_people(site)
+    two = two_people(site)
     try:
         async with site.db.transaction(actor) as conn, site.db.connection() as tell:
             if await store.claim(conn, number) == "booking":
@@ -196,39 +126,14 @@ async def book_job(site: Site, payload: Mapping[str, Any]) -> None:
                 await store.claim(conn, number)
                 await assign(conn, site, number)
     except Refused as refused:
-        reason = next(iter((*refused.notes, *refused.errors.values())), Text(str(refused)))
         async with site.db.transaction(actor) as conn:
-            await store.move(conn, number, ["booking"], "ready", reason)
+            await store.move(conn, number, ["booking"], "ready", reason_of(refused))
     finally:
         async with site.db.transaction(actor) as conn:
             await store.end_progress(conn, number)
 
 
-# --- rolling back ---------------------------------------------------------------------------------------------------
-
-
-async def roll_back(conn: Connection, site: Site, number: int, reason: str) -> int:
-    """Reverse every entry that a statement made and take its lines out of suspense; how many. Raises Refused.
-
-    The statement can be booked again.
-    """
-    if _two_people(site):
-        raise Refused(_("Where two people approve, undo the lines one by one."))
-    if await store.claim(conn, number) != "booked":
-        raise Refused(_("This statement is not booked."))
-    lines = await store.incoming_of(conn, number)
-    for incoming in lines:
-        found = await suspense.line(conn, incoming)
-        if found is None:
-            continue
-        for part in found.parts:
-            if part.undone_at is None:
-                await suspense.undo(conn, part, reason, site.clock.today())
-        await suspense.give_back(conn, incoming, "mistake", found.amount, reason)
-    await store.unbook(conn, number)
-    await store.move(conn, number, ["booked"], "ready", rounds=1)
-    await audit(conn, "payments.bank_rolled_back", subject=f"bank-statement {number}", count=len(lines), reason=reason)
-    return len(lines)
+# --- what the bank takes back ---------------------------------------------------------------------------------------
 
 
 async def take_back(conn: Connection, incoming: int, reason: str, today: date) -> None:

@@ -140,6 +140,7 @@ RULES: Final[Mapping[str, tuple[float, Text]]] = {
     "payer": (0.9, _("a person has assigned money of this payer's bank account there before")),
     "payers": (0.5, _("money of this payer's bank account has been assigned there and elsewhere")),
     "name": (0.4, _("the payer has the customer's name")),
+    "charges": (0.0, _("the order was made for charges that this payment pays first")),
     "amount": (0.0, _("the amount is what is due, or that of an open charge")),
     "closed": (0.0, _("the account is closed")),
     "conflict": (0.0, _("other parts of the line point to another account")),
@@ -179,6 +180,8 @@ def _pointing(line: Asked, account: int, found: Sequence[Found]) -> Match:
         evidence["closed"] = ""
     certainty = min([certainty, *(_MOST_WITH[how] for how in evidence if how in _MOST_WITH)])
     charges = next((one.charges for one in mine if one.how == "order"), ())
+    if charges:
+        evidence["charges"] = ""
     return Match(account, round(certainty, 2), tuple(evidence.items()), charges)
 
 

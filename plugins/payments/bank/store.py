@@ -2,39 +2,115 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any, Final, LiteralString
 
-from kernel import Connection, Money, Row, Text, _
+from kernel import Connection, Money, Refused, Row, Text, _
 from plugins.payments.bank.model import Asked, Found, Hint, Match, OrderFound, kept, told
-from plugins.payments.bank.statement import Statement, line_keys, refusal, sequence_of
+from plugins.payments.bank.statement import Statement, StatementLine, line_keys, refusal, sequence_of
+from plugins.payments.suspense.store import refusals
 
 # --- files ----------------------------------------------------------------------------------------------------------
 
 ADD_FILE_SQL: Final[LiteralString] = """
-insert into payments.bank_file (name, hash, bytes) values ($1, $2, $3)
-on conflict on constraint bank_file_once do nothing
+insert into payments.bank_file as f (name, hash, bytes, state) values ($1, $2, $3, $4)
+on conflict on constraint bank_file_once do update
+set name = excluded.name, state = excluded.state, problem = null, created_by = excluded.created_by, created_at = now()
+where f.state = 'refused'
 returning id
 """
-SAME_FILE_SQL: Final[LiteralString] = """
-select f.id, f.created_at, coalesce(author.name, f.created_by) as created_by
+FILE_SQL: Final[LiteralString] = """
+select f.id, f.name, f.bytes, f.state, f.problem, f.created_at, coalesce(author.name, f.created_by) as created_by,
+       p.step, coalesce(p.done, 0) as done, coalesce(p.whole, 0) as whole, coalesce(p.is_stopped, false) as is_stopped,
+       (select count(*) from payments.bank_statement s where s.file = f.id) as statements,
+       (select min(s.id) from payments.bank_statement s where s.file = f.id) as first_statement
 from payments.bank_file f
+left join payments.bank_reading p on p.file = f.id
 left join kernel.users author on author.id = case when f.created_by ~ '^[0-9]{1,18}$' then f.created_by::bigint end
-where f.hash = $1
+where f.id = $1 or f.hash = $2
 """
+UNREAD_SQL: Final[LiteralString] = """
+select id, name, state, problem from payments.bank_file
+where state <> 'read' and (state = 'reading' or created_at > now() - interval '7 days')
+order by id desc limit 20
+"""
+ADD_PIECE_SQL: Final[LiteralString] = "insert into payments.bank_piece (file, place, content) values ($1, $2, $3)"
+PIECE_SQL: Final[LiteralString] = "select content from payments.bank_piece where file = $1 and place = $2"
+CLAIM_FILE_SQL: Final[LiteralString] = "select state, name from payments.bank_file where id = $1 for no key update"
+END_FILE_SQL: Final[LiteralString] = """
+with gone as (delete from payments.bank_piece where file = $1)
+update payments.bank_file set state = $2, problem = $3 where id = $1 and state = 'reading'
+"""
+READING_SQL: Final[LiteralString] = """
+insert into payments.bank_reading as p (file, step, done, whole) values ($1, $2, $3, $4)
+on conflict (file) do update set step = excluded.step, done = excluded.done, whole = excluded.whole
+returning is_stopped
+"""
+STOP_READING_SQL: Final[LiteralString] = """
+insert into payments.bank_reading (file, is_stopped)
+select id, true from payments.bank_file where id = $1 and state = 'reading'
+on conflict (file) do update set is_stopped = true
+"""
+NO_READING_SQL: Final[LiteralString] = "delete from payments.bank_reading where file = $1"
 
 
-async def add_file(conn: Connection, name: str, content_hash: str, size: int) -> int | None:
+async def add_file(conn: Connection, name: str, content_hash: str, size: int, state: str = "read") -> int | None:
     """Keep a file; its number, or None when the same content is kept already (also by somebody at this moment)."""
-    return await conn.fetchval(ADD_FILE_SQL, name[:200], content_hash, size)
+    return await conn.fetchval(ADD_FILE_SQL, name[:200], content_hash, size, state)
 
 
 async def same_file(conn: Connection, content_hash: str) -> Row | None:
-    """The file with this content: ``id created_at created_by``."""
-    return await conn.fetchrow(SAME_FILE_SQL, content_hash)
+    """The file with this content, as ``file`` tells it."""
+    return await conn.fetchrow(FILE_SQL, None, content_hash)
+
+
+async def file(conn: Connection, number: int) -> Row | None:
+    """A file with how far its reading is (``step done whole``), how many statements it has, and the first of them."""
+    return await conn.fetchrow(FILE_SQL, number, None)
+
+
+async def unread_files(conn: Connection) -> Sequence[Row]:
+    """Files that are being read, and those of this week that could not be: ``id name state problem``."""
+    return await conn.fetch(UNREAD_SQL)
+
+
+async def add_piece(conn: Connection, number: int, place: int, content: bytes) -> None:
+    """Keep a piece of a file that is read later."""
+    await conn.execute(ADD_PIECE_SQL, number, place, content)
+
+
+async def piece(conn: Connection, number: int, place: int) -> bytes | None:
+    """A piece of a file; None after the last."""
+    return await conn.fetchval(PIECE_SQL, number, place)
+
+
+async def claim_file(conn: Connection, number: int) -> Row | None:
+    """Read a file alone until the transaction ends: its ``state`` and ``name``."""
+    return await conn.fetchrow(CLAIM_FILE_SQL, number)
+
+
+async def end_file(conn: Connection, number: int, state: str, problem: Text | None = None) -> None:
+    """A file is read, or refused with its reason; its pieces are forgotten."""
+    await conn.execute(END_FILE_SQL, number, state, kept(problem) if problem else None)
+
+
+async def tell_reading(conn: Connection, number: int, step: str, done: int, whole: int) -> bool:
+    """How far the reading is, on a connection of its own so that others see it; whether it shall stop."""
+    return await conn.fetchval(READING_SQL, number, step, done, whole)
+
+
+async def stop_reading(conn: Connection, number: int) -> None:
+    """Ask the reading of a file to stop, also before it has begun."""
+    await conn.execute(STOP_READING_SQL, number)
+
+
+async def end_reading(conn: Connection, number: int) -> None:
+    """Forget how far the reading was."""
+    await conn.execute(NO_READING_SQL, number)
 
 
 # --- statements -----------------------------------------------------------------------------------------------------
@@ -71,8 +147,10 @@ OWN_ACCOUNTS_SQL: Final[LiteralString] = """
 select payee_account as number from payments.book where payee_account <> ''
 union select number from payments.bank_account
 """
-AT_ONCE: Final = 1_000
+AT_ONCE: Final = 250
 RAW: Final = 4_000
+Told = Callable[[int], Awaitable[None]]
+"""Hears how many lines are done; raises Refused where somebody wants the work to stop."""
 
 
 async def own_accounts(conn: Connection) -> set[str]:
@@ -87,6 +165,7 @@ async def add_statement(
     *,
     file: int | None = None,
     profile: str | None = None,
+    told: Told | None = None,
 ) -> int:
     """Keep a statement with its lines; its number. With a ``problem`` it is refused: shown, and never booked."""
     first, last = statement.days()
@@ -105,34 +184,40 @@ async def add_statement(
         "refused" if problem else "matching",
         kept(problem) if problem else None,
     )
-    await add_lines(conn, number, statement, line_keys(statement), 1)
+    await add_lines(conn, number, statement, await asyncio.to_thread(line_keys, statement), 1, told)
     return number
 
 
-async def add_lines(conn: Connection, number: int, statement: Statement, keys: Sequence[str], first: int) -> None:
-    """Add lines to a statement, numbered from ``first``, and sum it up."""
-    lines = list(zip(range(first, first + len(keys)), keys, statement.lines, strict=True))
-    for start in range(0, len(lines), AT_ONCE):
-        part = lines[start : start + AT_ONCE]
+async def add_lines(
+    conn: Connection, number: int, statement: Statement, keys: Sequence[str], first: int, told: Told | None = None
+) -> None:
+    """Add lines to a statement, numbered from ``first``, and sum it up; ``told`` hears how many were added."""
+    for start in range(0, len(keys), AT_ONCE):
+        part = statement.lines[start : start + AT_ONCE]
+        columns = await asyncio.to_thread(_columns, part)
+        places = range(first + start, first + start + len(part))
         await conn.execute(
-            ADD_LINES_SQL,
-            number,
-            statement.account[:40],
-            [place for place, _key, _line in part],
-            [key for _place, key, _line in part],
-            [line.amount for _place, _key, line in part],
-            [line.is_reversal for _place, _key, line in part],
-            [line.value_date for _place, _key, line in part],
-            [line.booked_on for _place, _key, line in part],
-            [_clean(line.party_name, 300) for _place, _key, line in part],
-            [_clean(line.party_account, 40) for _place, _key, line in part],
-            [_clean(line.paid_to, 40) for _place, _key, line in part],
-            [_clean(line.title, 1000) for _place, _key, line in part],
-            [_clean(line.reference, 100) for _place, _key, line in part],
-            [_clean(line.end_to_end, 100) for _place, _key, line in part],
-            [line.raw[:RAW].replace("\x00", "") for _place, _key, line in part],
+            ADD_LINES_SQL, number, statement.account[:40], list(places), keys[start : start + AT_ONCE], *columns
         )
+        if told is not None:
+            await told(len(part))
     await conn.execute(SUM_UP_SQL, number)
+
+
+def _columns(lines: Sequence[StatementLine]) -> tuple[list[Any], ...]:
+    return (
+        [line.amount for line in lines],
+        [line.is_reversal for line in lines],
+        [line.value_date for line in lines],
+        [line.booked_on for line in lines],
+        [_clean(line.party_name, 300) for line in lines],
+        [_clean(line.party_account, 40) for line in lines],
+        [_clean(line.paid_to, 40) for line in lines],
+        [_clean(line.title, 1000) for line in lines],
+        [_clean(line.reference, 100) for line in lines],
+        [_clean(line.end_to_end, 100) for line in lines],
+        [line.raw[:RAW].replace("\x00", "") for line in lines],
+    )
 
 
 def _clean(text: str, longest: int) -> str:
@@ -178,6 +263,9 @@ class Kept:
     created_at: datetime
     number_before: int | None
     done: int
+    undo_asker: str | None
+    undo_asked_by: str | None
+    undo_reason: str | None
     sums: Mapping[str, int]
 
     @property
@@ -189,7 +277,8 @@ STATEMENT_SQL: Final[LiteralString] = """
 select s.id, s.file, coalesce(f.name, s.profile) as file_name, s.account_no, s.number, s.sequence_no, s.currency,
        s.first_day, s.last_day, s.opening, s.closing, s.lines, s.came_in, s.went_out, s.state, s.problem, s.round,
        coalesce(booker.name, s.booked_by) as booked_by, s.booked_at, coalesce(author.name, s.created_by) as created_by,
-       s.created_at, coalesce(p.done, 0) as done,
+       s.created_at, coalesce(p.done, 0) as done, s.undo_asker, coalesce(asker.name, s.undo_asker) as undo_asked_by,
+       s.undo_reason,
        (select max(o.sequence_no) from payments.bank_statement o
         where o.account_no = s.account_no and o.sequence_no < s.sequence_no and o.last_day >= s.last_day - 100
           and o.last_day <= s.last_day and o.state <> 'refused') as number_before,
@@ -202,6 +291,7 @@ select s.id, s.file, coalesce(f.name, s.profile) as file_name, s.account_no, s.n
             'outgoing', coalesce(sum(l.amount) filter (where l.amount < 0 and not l.is_reversal), 0),
             'reversals', coalesce(sum(l.amount) filter (where l.amount < 0 and l.is_reversal), 0),
             'certain', coalesce(sum(l.amount) filter (where l.certainty = 100 and l.amount > 0 and l.twin is null), 0),
+            'booked_lines', count(l.incoming),
             'certain_lines', count(*) filter (where l.certainty = 100 and l.amount > 0 and l.twin is null),
             'same_lines', count(*) filter (where l.twin is not null and l.is_same and l.amount > 0),
             'similar_lines', count(*) filter (where l.twin is not null and not l.is_same and l.amount > 0
@@ -219,14 +309,18 @@ left join payments.bank_file f on f.id = s.file
 left join payments.bank_progress p on p.statement = s.id
 left join kernel.users author on author.id = case when s.created_by ~ '^[0-9]{1,18}$' then s.created_by::bigint end
 left join kernel.users booker on booker.id = case when s.booked_by ~ '^[0-9]{1,18}$' then s.booked_by::bigint end
+left join kernel.users asker on asker.id = case when s.undo_asker ~ '^[0-9]{1,18}$' then s.undo_asker::bigint end
 where s.id = $1
 """
 CLAIM_SQL: Final[LiteralString] = "select pg_advisory_xact_lock(hashtextextended('payments.bank_statement', 0))"
 STATE_SQL: Final[LiteralString] = "select state from payments.bank_statement where id = $1"
 MOVE_SQL: Final[LiteralString] = """
 update payments.bank_statement set state = $3, problem = $4,
-    booked_by = case when $3 = 'booked' then nullif(current_setting('ebok.actor', true), '') end,
-    booked_at = case when $3 = 'booked' then now() end, round = round + $5
+    booked_by = case when $3 <> 'booked' then case $3 when 'undoing' then booked_by end
+                     when state = 'undoing' then booked_by else nullif(current_setting('ebok.actor', true), '') end,
+    booked_at = case when $3 <> 'booked' then case $3 when 'undoing' then booked_at end
+                     when state = 'undoing' then booked_at else now() end,
+    round = round + $5, undo_asker = null, undo_reason = null
 where id = $1 and state = any ($2::text[])
 returning id
 """
@@ -263,7 +357,11 @@ insert into payments.bank_progress as p (statement, done) values ($1, $2)
 on conflict (statement) do update set done = excluded.done returning is_stopped
 """
 NO_PROGRESS_SQL: Final[LiteralString] = "delete from payments.bank_progress where statement = $1"
-STOP_SQL: Final[LiteralString] = "update payments.bank_progress set is_stopped = true where statement = $1"
+STOP_SQL: Final[LiteralString] = """
+insert into payments.bank_progress (statement, is_stopped)
+select id, true from payments.bank_statement where id = $1 and state in ('booking', 'undoing')
+on conflict (statement) do update set is_stopped = true
+"""
 
 
 async def tell_progress(conn: Connection, number: int, done: int) -> bool:
@@ -277,7 +375,7 @@ async def end_progress(conn: Connection, number: int) -> None:
 
 
 async def stop(conn: Connection, number: int) -> None:
-    """Ask long work to stop."""
+    """Ask long work to stop, also before it has begun."""
     await conn.execute(STOP_SQL, number)
 
 
@@ -314,20 +412,28 @@ async def add_account(conn: Connection, number: str) -> None:
 # --- matching -------------------------------------------------------------------------------------------------------
 
 TWINS_SQL: Final[LiteralString] = """
-update payments.bank_line l set twin = t.id, is_same = t.is_same
-from payments.bank_line m
-left join lateral (
-    select o.id, o.line_key = m.line_key as is_same
-    from payments.bank_line o
-    where o.account_no = m.account_no and o.value_date = m.value_date and o.amount = m.amount
-      and o.statement <> m.statement
-      and o.incoming is not null
-      and (o.line_key = m.line_key or (o.reference = m.reference and o.reference <> '')
-        or (o.title = m.title and o.party_account = m.party_account and o.title <> '' and o.party_account <> ''))
-    order by o.line_key = m.line_key desc, o.id
-    limit 1
-) t on true
-where m.statement = $1 and m.amount > 0 and m.incoming is null and l.id = m.id and l.twin is distinct from t.id
+with mine as (
+    select id, line_key, account_no, value_date, amount, reference, md5(title) as title, party_account
+    from payments.bank_line where statement = $1 and amount > 0 and incoming is null
+), alike as (  -- each way by an index of its own: thousands of lines of a day may have the same amount
+    select m.id, o.id as twin, true as is_same
+    from mine m join payments.bank_line o on o.line_key = m.line_key and o.incoming is not null
+    union all
+    select m.id, o.id, false
+    from mine m join payments.bank_line o on o.account_no = m.account_no and o.value_date = m.value_date
+        and o.amount = m.amount and o.reference = m.reference and o.reference <> ''
+        and o.incoming is not null and o.statement <> $1
+    union all
+    select m.id, o.id, false
+    from mine m join payments.bank_line o on o.account_no = m.account_no and o.value_date = m.value_date
+        and o.amount = m.amount and md5(o.title) = m.title and o.party_account = m.party_account and o.title <> ''
+        and o.party_account <> '' and o.incoming is not null and o.statement <> $1
+), best as (
+    select distinct on (id) id, twin, is_same from alike order by id, is_same desc, twin
+)
+update payments.bank_line l set twin = b.twin, is_same = coalesce(b.is_same, false)
+from mine m left join best b on b.id = m.id
+where l.id = m.id and l.twin is distinct from b.twin
 """
 LINES_AFTER_SQL: Final[LiteralString] = """
 select id, line_no, amount, is_reversal, title, end_to_end, party_name, party_account, paid_to
@@ -349,8 +455,10 @@ with said (line, how, word) as (
     union all
     select o.line, 'order', o.word, a.id, 0, o.charges
     from ordered o join payments.account a on a.customer = o.customer join payments.book b on b.id = a.book
-    where o.payee_account in (nullif(b.payee_account, ''), (select payee_account from main where b.payee_account = ''))
-       or exists (select from payments.virtual_number n where n.number = o.payee_account and n.account_id = a.id)
+    where (o.payee_account in (nullif(b.payee_account, ''), (select payee_account from main where b.payee_account = ''))
+           or exists (select from payments.virtual_number n where n.number = o.payee_account and n.account_id = a.id))
+      and (o.charges = '{}' or exists (
+           select from payments.entry e where e.account_id = a.id and e.id = any (o.charges)))
     union all
     select s.line, 'number', s.word, a.id, 0, '{}'
     from said s join payments.book b on true join payments.account a on a.book = b.id and a.account_no = s.word
@@ -384,9 +492,10 @@ limit 20000
 WRITE_MATCHES_SQL: Final[LiteralString] = """
 update payments.bank_line l set points_to = n.account, certainty = n.certainty, evidence = n.evidence::jsonb,
     charges = coalesce((
-        select array_agg(e.id order by e.id) from payments.entry e
-        where e.account_id = n.account and e.id in (select jsonb_array_elements_text(n.charges::jsonb)::bigint)
-          and e.side = 'charge' and e.state = 'approved' and e.kind <> 'reversal'), '{}')
+        select array_agg(e.id order by c.place)
+        from jsonb_array_elements_text(n.charges::jsonb) with ordinality c (id, place)
+        join payments.entry e on e.account_id = n.account and e.id = c.id::bigint
+        where e.side = 'charge' and e.state = 'approved' and e.kind <> 'reversal'), '{}')
 from unnest($1::bigint[], $2::bigint[], $3::smallint[], $4::text[], $5::text[])
     n (id, account, certainty, evidence, charges)
 where l.id = n.id and l.incoming is null
@@ -490,12 +599,6 @@ update payments.bank_line r set reverses = (
     limit 1)
 where r.statement = $1 and r.is_reversal and r.amount < 0 and r.reverses is null and r.decision is null
 """
-UNBOOK_SQL: Final[LiteralString] = """
-update payments.bank_line set incoming = null, is_automatic = false where statement = $1 and incoming is not null
-"""
-INCOMING_SQL: Final[LiteralString] = """
-select incoming from payments.bank_line where statement = $1 and incoming is not null order by incoming
-"""
 
 
 async def to_book(conn: Connection, number: int, *, similar: bool, after: int, limit: int) -> Sequence[Row]:
@@ -518,14 +621,97 @@ async def point_reversals(conn: Connection, number: int) -> None:
     await conn.execute(REVERSES_SQL, number)
 
 
-async def incoming_of(conn: Connection, number: int) -> list[int]:
+# --- rolling back ---------------------------------------------------------------------------------------------------
+
+ASK_UNDO_SQL: Final[LiteralString] = """
+update payments.bank_statement set undo_asker = coalesce(nullif(current_setting('ebok.actor', true), ''), 'system'),
+    undo_reason = $2
+where id = $1 and state = 'booked' and undo_asker is null
+returning id
+"""
+WITHDRAW_UNDO_SQL: Final[LiteralString] = """
+update payments.bank_statement set undo_asker = null, undo_reason = null where id = $1 and undo_asker is not null
+returning id
+"""
+ACT_SQL: Final[LiteralString] = "select set_config('ebok.actor', $1, true)"
+INCOMING_SQL: Final[LiteralString] = """
+select incoming from payments.bank_line where statement = $1 and incoming > $2 order by incoming limit $3
+"""
+STILL_BOOKED_SQL: Final[LiteralString] = """
+select incoming from payments.bank_line where statement = $1 and incoming = any ($2::bigint[]) order by incoming
+"""
+STANDING_SQL: Final[LiteralString] = """
+select p.id, p.line, p.account_id, p.entry, p.amount, a.customer,
+       (select max(r.id) from payments.entry r
+        where r.account_id = p.account_id and r.reverses = p.entry and r.state = 'draft') as reversal
+from payments.incoming_part p left join payments.account a on a.id = p.account_id
+where p.line = any ($1::bigint[]) and p.undone_at is null
+order by p.id
+"""
+UNDO_PARTS_SQL: Final[LiteralString] = "select payments.undo_part(p, $2) from unnest($1::bigint[]) p"
+LEFT_SQL: Final[LiteralString] = """
+select id, amount, left_amount from payments.incoming where id = any ($1::bigint[]) order by id
+"""
+TAKE_OUT_SQL: Final[LiteralString] = """
+select count(part) from payments.assign($1::bigint[], array_fill(null::bigint, array[cardinality($1)]),
+    array_fill(null::bigint, array[cardinality($1)]), $2::bigint[], array_fill('mistake'::text, array[cardinality($1)]),
+    array_fill($3::text, array[cardinality($1)])) part
+"""
+UNBOOK_SQL: Final[LiteralString] = """
+update payments.bank_line set incoming = null, is_automatic = false
+where statement = $1 and incoming = any ($2::bigint[])
+"""
+
+
+async def ask_undo(conn: Connection, number: int, reason: str) -> bool:
+    """Keep that somebody asks for a roll back; False when the statement is not booked, or it is asked for already."""
+    return await conn.fetchval(ASK_UNDO_SQL, number, reason) is not None
+
+
+async def withdraw_undo(conn: Connection, number: int) -> bool:
+    """Forget that a roll back was asked for; False when none was."""
+    return await conn.fetchval(WITHDRAW_UNDO_SQL, number) is not None
+
+
+async def act_as(conn: Connection, actor: str) -> None:
+    """Let what follows in this transaction be the work of ``actor``."""
+    await conn.execute(ACT_SQL, actor)
+
+
+async def incoming_of(conn: Connection, number: int, after: int = 0, limit: int = 1_000_000) -> list[int]:
     """The lines of suspense that a statement became."""
-    return [row["incoming"] for row in await conn.fetch(INCOMING_SQL, number)]
+    return [row["incoming"] for row in await conn.fetch(INCOMING_SQL, number, after, limit)]
 
 
-async def unbook(conn: Connection, number: int) -> None:
-    """Let a statement's lines be unbooked again; their money is out of suspense already."""
-    await conn.execute(UNBOOK_SQL, number)
+async def still_booked(conn: Connection, number: int, incoming: Sequence[int]) -> list[int]:
+    """Those of these lines that the statement still has."""
+    return [row["incoming"] for row in await conn.fetch(STILL_BOOKED_SQL, number, incoming)]
+
+
+async def standing_parts(conn: Connection, incoming: Sequence[int]) -> Sequence[Row]:
+    """What became of lines and still counts: ``id line account_id entry amount customer``, and the ``reversal`` that
+    waits for its approval, if there is one."""
+    return await conn.fetch(STANDING_SQL, incoming)
+
+
+async def undo_parts(conn: Connection, parts: Sequence[int], why: str) -> None:
+    """Put parts without an entry back into suspense. Raises Refused for one that the source has confirmed."""
+    with refusals():
+        await conn.fetch(UNDO_PARTS_SQL, parts, why)
+
+
+async def take_out(conn: Connection, incoming: Sequence[int], why: str) -> None:
+    """Take whole lines out of suspense as a mistake. Raises Refused where something of one is assigned."""
+    rows = await conn.fetch(LEFT_SQL, incoming)
+    if any(row["left_amount"] != row["amount"] for row in rows):
+        raise Refused(_("Somebody is just assigning this line."))
+    with refusals():
+        await conn.fetchval(TAKE_OUT_SQL, incoming, [row["amount"] for row in rows], why)
+
+
+async def unbook(conn: Connection, number: int, incoming: Sequence[int]) -> None:
+    """Let lines of a statement be unbooked again; their money is out of suspense already."""
+    await conn.execute(UNBOOK_SQL, number, incoming)
 
 
 # --- one line -------------------------------------------------------------------------------------------------------

@@ -4,7 +4,7 @@ from datetime import timedelta
 
 from kernel import Connection
 from kernel.site import Site
-from plugins.payments.bank import booking, store
+from plugins.payments.bank import booking, reading, store
 from plugins.payments.bank.statement import Statement, StatementLine
 
 
@@ -19,8 +19,9 @@ async def furnish(site: Site, conn: Connection, customer: int, account: int) -> 
         )
         found = Statement("29101010100012345600004711", number, "PLN", lines, 0, 0, day, day)
         numbers.append(await store.add_statement(conn, found, None, profile="furnished"))
-        await booking.match(conn, site, numbers[-1], found.account)
+        await reading.match(conn, site, numbers[-1], found.account)
         await store.move(conn, numbers[-1], ["matching"], "ready")
     await booking.begin(conn, site, numbers[0], 2, similar=False, actor="office")
     ids = [row["id"] for one in numbers for row in await store.lines_after(conn, one, 0, 10)]
-    return {"statement": [str(one) for one in numbers], "bank_line": [str(one) for one in ids]}
+    file = await store.add_file(conn, "wyciag.sta", f"hash-{customer}", 100, "reading")
+    return {"bank_file": [str(file)], "statement": [str(one) for one in numbers], "bank_line": [str(one) for one in ids]}

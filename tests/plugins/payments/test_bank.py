@@ -13,7 +13,7 @@ from kernel import Connection, Money, Refused, Role, Site, Stamp
 from kernel.testing import Office, Page, Visitor
 from plugins.payments import store as ledger
 from plugins.payments import suspense
-from plugins.payments.bank import booking, store
+from plugins.payments.bank import booking, reading, store, undoing
 from plugins.payments.bank.checks import lines_as_told
 from plugins.payments.bank.model import Asked, Found, decide
 from plugins.payments.bank.statement import Statement, StatementLine
@@ -43,7 +43,7 @@ def statement(*lines: StatementLine, number: str = "41", account: str = OURS) ->
 
 
 async def read(conn: Connection, site: Site, *found: Statement, name: str = "plik.sta") -> list[int]:
-    kept = await booking.keep(conn, site, name, repr((name, found)).encode(), found)
+    kept = await reading.keep(conn, site, name, repr((name, found)).encode(), found)
     assert kept is not None
     return kept[1]
 
@@ -163,7 +163,7 @@ async def test_nothing_is_booked_twice(site: Site) -> None:
     async with acting(site) as conn:
         first = statement(line(100, title="a"), line(200, title="b"))
         (one,) = await read(conn, site, first)
-        assert await booking.keep(conn, site, "plik.sta", repr(("plik.sta", (first,))).encode(), [first]) is None
+        assert await reading.keep(conn, site, "plik.sta", repr(("plik.sta", (first,))).encode(), [first]) is None
         await book(conn, site, one)
         (two,) = await read(conn, site, statement(*first.lines, line(300, title="c")), name="nowy.sta")
         assert await sums(conn, two) == {"repeated": 300, "waiting": 300}
@@ -200,7 +200,7 @@ async def test_a_statement_is_rolled_back_and_booked_again(site: Site) -> None:
         )
         await book(conn, site, number)
     async with acting(site) as conn:
-        assert await booking.roll_back(conn, site, number, "zły plik") == 2
+        assert await undoing.begin(conn, site, number, "zły plik", asker="7", actor="7") == 2
         assert await sums(conn, number) == {"waiting": 10070}
         assert await conn.fetchval("select sum(left_amount) from payments.incoming") == 0
     async with acting(site) as conn:

@@ -18,6 +18,7 @@ from kernel.people.model import Customer
 from kernel.people.store import find_customer
 from kernel.plugin.actor import Actor, Grant
 from kernel.plugin.contracts import (
+    GROUP_MARK,
     ArchiveRule,
     Argument,
     Batch,
@@ -52,6 +53,7 @@ from kernel.plugin.contracts import (
     Verb,
 )
 from kernel.plugin.foreign import ForeignPostgres
+from kernel.plugin.groups import NOBODY, CustomerGroups, CustomerSet
 from kernel.plugin.hooks import hookimpl
 from kernel.plugin.permissions import EVERYBODY, PUBLIC, STAFF, Permission, Role
 from kernel.settings import organisation, settings_of
@@ -68,6 +70,8 @@ __all__ = [
     "CONN",
     "EVERYBODY",
     "FORM",
+    "GROUP_MARK",
+    "NOBODY",
     "PUBLIC",
     "SITE",
     "STAFF",
@@ -86,6 +90,8 @@ __all__ = [
     "Customer",
     "CustomerBadge",
     "CustomerField",
+    "CustomerGroups",
+    "CustomerSet",
     "Demo",
     "DemoLogin",
     "DemoPlan",

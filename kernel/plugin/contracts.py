@@ -214,13 +214,19 @@ class ExportFilter:
     default: str = ""
 
 
+GROUP_MARK: Final[LiteralString] = "/*group*/"
+"""Where an export's select is narrowed to a group of customers."""
+
+
 @dataclass(frozen=True, slots=True)
 class Export:
     """Data that the office may take out whole, as a table for spreadsheets and programs.
 
     ``select`` is one statement in a fixed order, read through a cursor: however much there is, it is never held at
     once. ``permission`` is what its readers need. Programs and the command line call it by the last part of its name:
-    ``payments.open_items`` is ``ebok export open-items``.
+    ``payments.open_items`` is ``ebok export open-items``. With ``customer``, an expression of the select's (``c.id``),
+    it is narrowed to a group of customers, too, where a plugin keeps groups: the mark ``/*group*/`` among its
+    conditions is where that is said.
     """
 
     name: str
@@ -230,6 +236,7 @@ class Export:
     columns: tuple[ExportColumn, ...]
     permission: str
     filters: tuple[ExportFilter, ...] = ()
+    customer: LiteralString = ""
 
 
 @dataclass(frozen=True, slots=True)

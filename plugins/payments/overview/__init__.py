@@ -2,12 +2,12 @@
 
 from collections.abc import Sequence
 
-from kernel import Check, Command, Job, Nav, Permission, Route, Verb
-from plugins.payments.overview import fields, figures, finding, pages
+from kernel import Check, Command, Job, Nav, Permission, Route, Verb, _
+from plugins.payments.overview import fields, figures, finding, open_charges, pages
 
-ROUTES: Sequence[Route] = ()
+ROUTES: Sequence[Route] = open_charges.ROUTES
 PERMISSIONS: Sequence[Permission] = ()
-NAVIGATION: Sequence[Nav] = ()
+NAVIGATION: Sequence[Nav] = (Nav(_("Arrears"), "payments.arrears", 25, "alert"),)
 VERBS: Sequence[Verb] = ()
 CHECKS: Sequence[Check] = ()
 COMMANDS: Sequence[Command] = ()

@@ -80,12 +80,17 @@ class Route:
 
 @dataclass(frozen=True, slots=True)
 class Nav:
-    """A place in the main navigation, hidden from whoever lacks the route's permission; ``icon`` is in the sprite."""
+    """A place in the main navigation, hidden from whoever lacks the route's permission; ``icon`` is in the sprite.
+
+    ``group`` is the heading that it stands under in the console (``_("Customers")``), the same for whoever names the
+    same; without one it is under «More». Headings stand in the order of their first places.
+    """
 
     label: Text
     route: str
     order: int = 100
     icon: str = "dot"
+    group: Text | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -152,7 +152,7 @@ def register_routes() -> Iterable[Route]:
 
 @hookimpl
 def register_navigation() -> Iterable[Nav]:
-    yield Nav(_("Ledger"), "payments.list", 20, "ledger")
+    yield Nav(_("Ledger"), "payments.list", 20, "ledger", _("Payments and charges"))
     for part in PARTS:
         yield from part.NAVIGATION
 

@@ -8,7 +8,7 @@ from plugins.customers.groups.audience import KeptGroups
 from plugins.customers.groups.face import Groups
 
 ROUTES: Sequence[Route] = (*pages.ROUTES, *member_pages.ROUTES)
-NAVIGATION: Sequence[Nav] = (Nav(_("Groups"), "customers.groups", 22, "users"),)
+NAVIGATION: Sequence[Nav] = (Nav(_("Groups"), "customers.groups", 12, "users", _("Customers")),)
 SERVICES: Sequence[Service] = (Service(Groups, KeptGroups()), Service(CustomerGroups, KeptGroups()))
 VERBS: Sequence[Verb] = (
     Verb("customers.group_added", _("made the group {name}")),

@@ -7,7 +7,7 @@ from plugins.payments.overview import fields, figures, finding, open_charges, pa
 
 ROUTES: Sequence[Route] = open_charges.ROUTES
 PERMISSIONS: Sequence[Permission] = ()
-NAVIGATION: Sequence[Nav] = (Nav(_("Arrears"), "payments.arrears", 25, "alert"),)
+NAVIGATION: Sequence[Nav] = (Nav(_("Arrears"), "payments.arrears", 23, "alert", _("Payments and charges")),)
 VERBS: Sequence[Verb] = ()
 CHECKS: Sequence[Check] = ()
 COMMANDS: Sequence[Command] = ()

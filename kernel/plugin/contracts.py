@@ -282,10 +282,14 @@ class Job:
 
 @dataclass(frozen=True, slots=True)
 class Verb:
-    """A kind of event in the history. ``sentence`` shows the event's facts: ``_("approved {count} payments")``."""
+    """A kind of event in the history. ``sentence`` shows the event's facts: ``_("approved {count} payments")``.
+
+    ``in_timeline`` is false where ``customer_timeline`` tells the same in more words on the customer's page.
+    """
 
     name: str
     sentence: Text
+    in_timeline: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -415,6 +419,15 @@ class SearchHit:
     url: str
     weight: float = 0.0
     customer: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Happening:
+    """A line of a customer's timeline that stands for a day: «Payment, 512,40 zł», with the address that shows it."""
+
+    day: date
+    label: Text
+    url: str = ""
 
 
 @dataclass(frozen=True, slots=True)

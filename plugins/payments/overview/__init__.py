@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from kernel import Check, Command, Job, Nav, Permission, Route, Verb, _
 from plugins.payments.overview import fields, figures, finding, open_charges, pages
+from plugins.payments.overview import timeline as telling
 
 ROUTES: Sequence[Route] = open_charges.ROUTES
 PERMISSIONS: Sequence[Permission] = ()
@@ -18,4 +19,5 @@ FIELDS = fields.FIELDS
 search = finding.search
 badges = finding.badges
 cards = pages.cards
+timeline = telling.timeline
 fill = figures.fill

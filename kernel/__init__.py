@@ -18,6 +18,7 @@ from kernel.people.model import Customer
 from kernel.people.store import find_customer
 from kernel.plugin.actor import Actor, Grant
 from kernel.plugin.contracts import (
+    GROUP_MARK,
     ArchiveRule,
     Argument,
     Batch,
@@ -34,6 +35,7 @@ from kernel.plugin.contracts import (
     ExportFilter,
     Extension,
     Finding,
+    Happening,
     Job,
     Nav,
     Plugin,
@@ -52,6 +54,7 @@ from kernel.plugin.contracts import (
     Verb,
 )
 from kernel.plugin.foreign import ForeignPostgres
+from kernel.plugin.groups import NOBODY, CustomerGroups, CustomerSet
 from kernel.plugin.hooks import hookimpl
 from kernel.plugin.permissions import EVERYBODY, PUBLIC, STAFF, Permission, Role
 from kernel.settings import organisation, settings_of
@@ -68,6 +71,8 @@ __all__ = [
     "CONN",
     "EVERYBODY",
     "FORM",
+    "GROUP_MARK",
+    "NOBODY",
     "PUBLIC",
     "SITE",
     "STAFF",
@@ -86,6 +91,8 @@ __all__ = [
     "Customer",
     "CustomerBadge",
     "CustomerField",
+    "CustomerGroups",
+    "CustomerSet",
     "Demo",
     "DemoLogin",
     "DemoPlan",
@@ -99,6 +106,7 @@ __all__ = [
     "Finding",
     "ForeignPostgres",
     "Grant",
+    "Happening",
     "Job",
     "Line",
     "ListQuery",

@@ -84,7 +84,7 @@ def permissions() -> Iterable[Permission]:
 
 def navigation() -> Iterable[Nav]:
     """History in the console's menu."""
-    yield Nav(_("History"), "kernel.audit", order=900, icon="audit")
+    yield Nav(_("History"), "kernel.audit", order=900, icon="audit", group=_("Administration"))
 
 
 def routes() -> Iterable[Route]:

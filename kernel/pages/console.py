@@ -4,20 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date
 from typing import Annotated, Final
 
 from aiohttp import web
 from pydantic import BaseModel, Field, StringConstraints
 
-from kernel.audit import Entry, sentence
+from kernel.audit import sentence
+from kernel.dates import PolishDate
 from kernel.i18n import _, ngettext
 from kernel.jobs import failed_count
-from kernel.pages.timeline import LARGEST_ID, customer_with_events
+from kernel.pages.timeline import LARGEST_ID, Past, customer_with_events, past_of
 from kernel.people.model import Customer
 from kernel.plugin.contracts import CustomerBadge, Nav, QueueItem, Route, SearchHit
 from kernel.plugin.permissions import STAFF, Permission
-from kernel.web.contributions import Gathered, badges, dashboard_cards, found, queue, slot, tabs
-from kernel.web.request import ACTOR, CONN, not_found
+from kernel.web.contributions import Gathered, badges, dashboard_cards, found, happenings, queue, slot, tabs
+from kernel.web.request import ACTOR, CONN, SITE, not_found
 from kernel.web.routing import redirect, url
 
 RIGHT: Final = "kernel.console"
@@ -25,6 +27,7 @@ CUSTOMER_RIGHT: Final = "kernel.customer"
 CUSTOMER_ACTIONS: Final = "kernel.customer.actions"
 """The slot for actions of plugins on the page of one customer."""
 HISTORY: Final = 12
+_LAST_DAY: Final = date.max
 OLDER: Final = 50
 """Events on a page of the timeline."""
 SUGGESTED: Final = 8
@@ -169,7 +172,7 @@ async def _with_badges(request: web.Request, hits: Sequence[SearchHit]) -> list[
 async def show_customer(request: web.Request) -> object:
     """How the customer stands at the head, facts and the parts of plugins left, everything that happened right."""
     customer = int(request.match_info["customer"])
-    person, events = await _customer(request, customer, HISTORY + 1)
+    person, past, unavailable = await _past(request, customer, HISTORY)
     return {
         "customer": person,
         "status": STATUSES[person.status],
@@ -177,34 +180,42 @@ async def show_customer(request: web.Request) -> object:
         "badges": (await badges(request, [customer])).get(customer, ()),
         "tabs": await tabs(request, customer),
         "customer_actions": await slot(request, CUSTOMER_ACTIONS),
-        "history": [(event, sentence(event)) for event in events[:HISTORY]],
-        "older": events[HISTORY - 1].id if len(events) > HISTORY else None,
+        "past": past,
+        "untold": unavailable,
+        "sentence": sentence,
     }
 
 
 class TimelineQuery(BaseModel):
-    """From which event on, backwards."""
+    """From which event and which day on, backwards."""
 
     before: int = Field(LARGEST_ID, ge=1, le=LARGEST_ID)
+    until: PolishDate | None = None
 
 
 async def show_timeline(request: web.Request, query: TimelineQuery) -> object:
     """What happened around a customer before some event, fifty at a time."""
     customer = int(request.match_info["customer"])
-    person, events = await _customer(request, customer, OLDER + 1, query.before)
+    person, past, unavailable = await _past(request, customer, OLDER, query.before, query.until)
     return {
         "customer": person,
         "badges": (await badges(request, [customer])).get(customer, ()),
-        "history": [(event, sentence(event)) for event in events[:OLDER]],
-        "older": events[OLDER - 1].id if len(events) > OLDER else None,
-        "is_first": query.before == LARGEST_ID,
+        "past": past,
+        "untold": unavailable,
+        "sentence": sentence,
+        "is_first": query.before == LARGEST_ID and query.until is None,
     }
 
 
-async def _customer(
-    request: web.Request, customer: int, limit: int, before: int = LARGEST_ID
-) -> tuple[Customer, Sequence[Entry]]:
-    found = await customer_with_events(request[CONN], customer, limit, before)
+async def _past(
+    request: web.Request, customer: int, limit: int, before: int = LARGEST_ID, until: date | None = None
+) -> tuple[Customer, Past, Sequence[str]]:
+    """A customer, a page of the past, and the plugins that could not tell theirs. Raises 404."""
+    site = request[SITE]
+    hidden = [verb.name for verb in site.registry.verbs.values() if not verb.in_timeline]
+    found = await customer_with_events(request[CONN], customer, limit + 1, before, hidden)
     if found is None:
         raise not_found()
-    return found
+    told, reached, failed = await happenings(request, customer, until or _LAST_DAY, limit)
+    past = past_of(found[1], told, limit=limit, before=before, reached=reached, zone=site.clock.zone)
+    return found[0], past, failed

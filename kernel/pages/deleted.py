@@ -79,7 +79,7 @@ def permissions() -> Iterable[Permission]:
 
 def navigation() -> Iterable[Nav]:
     """Deleted data in the console's menu, beside the history."""
-    yield Nav(_("Deleted"), "kernel.deleted", order=905, icon="trash")
+    yield Nav(_("Deleted"), "kernel.deleted", order=905, icon="trash", group=_("Administration"))
 
 
 def routes() -> Iterable[Route]:

@@ -66,7 +66,7 @@ def permissions() -> Iterable[Permission]:
 
 def navigation() -> Iterable[Nav]:
     """Jobs in the console's menu."""
-    yield Nav(_("Jobs"), "kernel.jobs", order=910, icon="jobs")
+    yield Nav(_("Jobs"), "kernel.jobs", order=910, icon="jobs", group=_("Administration"))
 
 
 def routes() -> Iterable[Route]:

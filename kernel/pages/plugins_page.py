@@ -28,7 +28,7 @@ def permissions() -> Iterable[Permission]:
 
 def navigation() -> Iterable[Nav]:
     """Plugins in the console's menu."""
-    yield Nav(_("Plugins"), "kernel.plugins", order=920, icon="plug")
+    yield Nav(_("Plugins"), "kernel.plugins", order=920, icon="plug", group=_("Administration"))
 
 
 def routes() -> Iterable[Route]:

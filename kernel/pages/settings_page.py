@@ -37,7 +37,7 @@ def permissions() -> Iterable[Permission]:
 
 def navigation() -> Iterable[Nav]:
     """Settings in the console's menu."""
-    yield Nav(_("Settings"), "kernel.settings", order=930, icon="settings")
+    yield Nav(_("Settings"), "kernel.settings", order=930, icon="settings", group=_("Administration"))
 
 
 def routes() -> Iterable[Route]:

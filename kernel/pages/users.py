@@ -126,7 +126,7 @@ def permissions() -> Iterable[Permission]:
 
 def navigation() -> Iterable[Nav]:
     """Users in the console's menu."""
-    yield Nav(_("Users"), "kernel.users", order=800, icon="user")
+    yield Nav(_("Users"), "kernel.users", order=800, icon="user", group=_("Administration"))
 
 
 def routes() -> Iterable[Route]:

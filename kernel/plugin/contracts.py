@@ -80,12 +80,17 @@ class Route:
 
 @dataclass(frozen=True, slots=True)
 class Nav:
-    """A place in the main navigation, hidden from whoever lacks the route's permission; ``icon`` is in the sprite."""
+    """A place in the main navigation, hidden from whoever lacks the route's permission; ``icon`` is in the sprite.
+
+    ``group`` is the heading that it stands under in the console (``_("Customers")``), the same for whoever names the
+    same; without one it is under «More». Headings stand in the order of their first places.
+    """
 
     label: Text
     route: str
     order: int = 100
     icon: str = "dot"
+    group: Text | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,13 +219,19 @@ class ExportFilter:
     default: str = ""
 
 
+GROUP_MARK: Final[LiteralString] = "/*group*/"
+"""Where an export's select is narrowed to a group of customers."""
+
+
 @dataclass(frozen=True, slots=True)
 class Export:
     """Data that the office may take out whole, as a table for spreadsheets and programs.
 
     ``select`` is one statement in a fixed order, read through a cursor: however much there is, it is never held at
     once. ``permission`` is what its readers need. Programs and the command line call it by the last part of its name:
-    ``payments.open_items`` is ``ebok export open-items``.
+    ``payments.open_items`` is ``ebok export open-items``. With ``customer``, an expression of the select's (``c.id``),
+    it is narrowed to a group of customers, too, where a plugin keeps groups: the mark ``/*group*/`` among its
+    conditions is where that is said.
     """
 
     name: str
@@ -230,6 +241,7 @@ class Export:
     columns: tuple[ExportColumn, ...]
     permission: str
     filters: tuple[ExportFilter, ...] = ()
+    customer: LiteralString = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -270,10 +282,14 @@ class Job:
 
 @dataclass(frozen=True, slots=True)
 class Verb:
-    """A kind of event in the history. ``sentence`` shows the event's facts: ``_("approved {count} payments")``."""
+    """A kind of event in the history. ``sentence`` shows the event's facts: ``_("approved {count} payments")``.
+
+    ``in_timeline`` is false where ``customer_timeline`` tells the same in more words on the customer's page.
+    """
 
     name: str
     sentence: Text
+    in_timeline: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -403,6 +419,15 @@ class SearchHit:
     url: str
     weight: float = 0.0
     customer: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Happening:
+    """A line of a customer's timeline that stands for a day: «Payment, 512,40 zł», with the address that shows it."""
+
+    day: date
+    label: Text
+    url: str = ""
 
 
 @dataclass(frozen=True, slots=True)

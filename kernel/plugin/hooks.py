@@ -27,6 +27,7 @@ from kernel.plugin.contracts import (
     Demo,
     Export,
     Extension,
+    Happening,
     Job,
     Nav,
     QueueItem,
@@ -186,6 +187,13 @@ async def search(request: web.Request, text: str) -> Sequence[SearchHit]:
 @hookspec
 async def customer_badges(request: web.Request, customers: Sequence[int]) -> Sequence[CustomerBadge]:
     """How customers stand, in a few words beside their names: for all of ``customers`` (some tens) at once."""
+    raise NotImplementedError
+
+
+@hookspec
+async def customer_timeline(request: web.Request, customer: int, until: date, days: int) -> Sequence[Happening]:
+    """What happened to a customer on the newest ``days`` days, ``until`` the last, on which anything did; each of these
+    days whole, a few lines a day: what came many times is one line with its sum."""
     raise NotImplementedError
 
 

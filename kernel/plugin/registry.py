@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 from kernel.plugin.actor import permissions_of
 from kernel.plugin.contracts import (
+    GROUP_MARK,
     ArchiveRule,
     Check,
     Command,
@@ -188,6 +189,8 @@ def _check_references(registry: Registry) -> None:
     for export in registry.exports.values():
         if export.permission not in registry.permissions:
             raise PluginError(f"The export {export.name!r} names an unknown permission {export.permission!r}.")
+        if bool(export.customer) != (export.select.count(GROUP_MARK) == 1):
+            raise PluginError(f"The export {export.name!r}: with a customer its select has {GROUP_MARK} once.")
     for nav in registry.navigation:
         if nav.route not in registry.routes:
             raise PluginError(f"The navigation names an unknown route {nav.route!r}.")

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date
 from typing import Any, Final, Generic, TypeVar
 
 from aiohttp import web
 from markupsafe import Markup
 
-from kernel.plugin.contracts import Card, CustomerBadge, QueueItem, SearchHit, Tab
+from kernel.plugin.contracts import Card, CustomerBadge, Happening, QueueItem, SearchHit, Tab
 from kernel.web.request import SITE
 from kernel.web.templating import render_card, unavailable
 
@@ -90,6 +91,25 @@ async def badges(request: web.Request, customers: Sequence[int]) -> Mapping[int,
     for badge in await _plain(request, "customer_badges", customers=customers) if customers else ():
         told.setdefault(badge.customer, []).append(badge)
     return told
+
+
+async def happenings(
+    request: web.Request, customer: int, until: date, days: int
+) -> tuple[Sequence[Happening], date | None, tuple[str, ...]]:
+    """What plugins tell of a customer's days up to ``until``; the day that all of them have come down to (None: to the
+    beginning), and the names of plugins that failed."""
+    told: list[Happening] = []
+    reached: list[date] = []
+    failed: list[str] = []
+    for one in await _contributions(request, "customer_timeline", {"customer": customer, "until": until, "days": days}):
+        if one.items is None:
+            failed.append(one.plugin)
+            continue
+        items: Sequence[Happening] = one.items
+        known = {item.day for item in items}
+        told.extend(items)
+        reached.extend([min(known)] if len(known) >= days else [])
+    return told, max(reached, default=None), tuple(failed)
 
 
 async def _parts(request: web.Request, hook: str, *, framed: bool = True, **arguments: Any) -> list[Part[Any]]:

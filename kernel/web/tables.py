@@ -12,7 +12,7 @@ import io
 import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from decimal import Decimal
 from enum import Enum
@@ -27,8 +27,9 @@ from pydantic import BaseModel, Field
 
 from kernel.db.connection import Connection, Row
 from kernel.fields import defused
-from kernel.i18n import Text, _, short_date
+from kernel.i18n import Text, _, ngettext, short_date
 from kernel.money import Money
+from kernel.plugin.groups import NOBODY, CustomerGroups, CustomerSet
 from kernel.web.forms import shown_value
 from kernel.web.remembered import REMEMBERED, Remembered, SavedView, leave
 from kernel.web.request import ACTOR, CONN, SITE
@@ -40,7 +41,7 @@ LARGEST_SIZE: Final = 200
 EXPORT_BATCH: Final = 1000
 MOST_REMEMBERED: Final = 4000
 """Letters of an address."""
-_PASSING: Final = frozenset({"own", "view", "after", "before", "format"})
+_PASSING: Final = frozenset({"own", "view", "after", "before", "format", "sums"})
 """Parts of an address that say where somebody is, not what they look for."""
 BOM: Final = "\ufeff"
 """Tells a spreadsheet that the file is UTF-8."""
@@ -101,7 +102,8 @@ class Filter:
 class ListQuery(BaseModel):
     """What a list's address says; a list with filters adds a field for each, with None or ``""`` as the default.
 
-    ``own``: remember filters and order for this person. ``view`` is the kept view that the address came from.
+    ``own``: remember filters and order for this person. ``view`` is the kept view that the address came from. ``group``
+    narrows a list of customers' things to a group of customers; ``sums`` adds up every page and not this one.
     """
 
     sort: str = Field("", max_length=60, pattern=r"^-?[a-z_0-9]*$")
@@ -111,6 +113,8 @@ class ListQuery(BaseModel):
     format: Literal["html", "csv"] = "html"
     own: bool = False
     view: int | None = Field(None, ge=1, lt=2**63)
+    group: int | None = Field(None, ge=1, lt=2**63)
+    sums: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +124,8 @@ class Listing:
 
     ``order`` is the column that it is sorted by at first, ``-`` before it means descending. ``selectable`` tells which
     rows a bulk action may choose; ``title_of`` names the column that tells a row apart for a screen reader.
+    ``customer`` is the select's column with a customer's id: where a plugin keeps groups of customers, the list has a
+    filter by them.
     """
 
     name: str
@@ -130,6 +136,7 @@ class Listing:
     filters: tuple[Filter, ...] = ()
     selectable: Callable[[Row], bool] | None = None
     title_of: str = ""
+    customer: LiteralString = ""
 
     def statements(self) -> Iterable[LiteralString]:
         """Every statement that the list can send: each sorting, up and down, from the start and onward, with each
@@ -141,17 +148,27 @@ class Listing:
             if column.sort is not None:
                 for filters, upward, onward in product(chosen, (True, False), (False, True)):
                     yield self.statement(column.sort, filters, upward=upward, onward=onward)
+        if self.summed:
+            for filters in chosen:
+                yield self.sums_statement(filters)
+        if self.customer:
+            yield self.sums_statement((), NOBODY)
 
-    def statement(self, sort: LiteralString, filters: Sequence[Filter], *, upward: bool, onward: bool) -> LiteralString:
+    def statement(
+        self,
+        sort: LiteralString,
+        filters: Sequence[Filter],
+        within: CustomerSet | None = None,
+        *,
+        upward: bool,
+        onward: bool,
+    ) -> LiteralString:
         """One page, ascending (``upward``) or descending, from the start or (``onward``) after a known row.
 
-        Its arguments: the select's own, the filters' values, the sort value and key of the known row, how many rows.
+        Its arguments: the select's own, the filters' values, those of the customers that it stays ``within``, the sort
+        value and key of the known row, how many rows.
         """
-        place = self.arguments
-        conditions: list[LiteralString] = []
-        for one in filters:
-            conditions.append(one.where.format(_PLACES[place]))
-            place += 1
+        conditions, place = self._conditions(filters, within)
         if onward:
             beyond: LiteralString = ">" if upward else "<"
             conditions.append(f"({sort}, {self.key}) {beyond} ({_PLACES[place]}, {_PLACES[place + 1]})")
@@ -162,6 +179,33 @@ class Listing:
             f"select *, {sort} as sorted_by from ({self.select}) as listing{where}"  # noqa: S608
             f" order by {sort} {way}, {self.key} {way} limit {_PLACES[place]}"
         )
+
+    def sums_statement(self, filters: Sequence[Filter], within: CustomerSet | None = None) -> LiteralString:
+        """How many rows match (``counted``), and the sum of every column with a total over all of them."""
+        conditions, _place = self._conditions(filters, within)
+        where: LiteralString = " where " + " and ".join(conditions) if conditions else ""
+        sums: LiteralString = "count(*) as counted"
+        for column in self.summed:
+            name = cast(LiteralString, column.name)
+            sums += ", sum(" + name + ") as " + name
+        return f"select {sums} from ({self.select}) as listing{where}"  # noqa: S608  literals only
+
+    def _conditions(self, filters: Sequence[Filter], within: CustomerSet | None) -> tuple[list[LiteralString], int]:
+        """What rows are asked for, and the place of the next argument."""
+        place = self.arguments
+        conditions: list[LiteralString] = []
+        for one in filters:
+            conditions.append(one.where.format(_PLACES[place]))
+            place += 1
+        if within is not None:
+            conditions.append(self.customer + " in (" + within.select(_PLACES[place:]) + ")")
+            place += len(within.values)
+        return conditions, place
+
+    @property
+    def summed(self) -> tuple[Column, ...]:
+        """The columns with a total that the database can add up."""
+        return tuple(column for column in self.columns if column.total and column.show is None)
 
     @property
     def arguments(self) -> int:
@@ -273,6 +317,7 @@ class Table:
     previous_url: str
     next_url: str
     clear_url: str = ""
+    sums_url: str = ""
     menu: Menu | None = None
 
 
@@ -289,6 +334,27 @@ class _Asked:
     values: tuple[object, ...]
     column: Column
     descending: bool
+    group: Filter | None = None
+    within: CustomerSet | None = None
+
+    @property
+    def filters(self) -> tuple[Filter, ...]:
+        """Every filter that is offered."""
+        return self.listing.filters if self.group is None else (*self.listing.filters, self.group)
+
+    @property
+    def chosen(self) -> tuple[Filter, ...]:
+        """The filters that narrow the list now."""
+        return self.active if self.within is None else (*self.active, self.group or _GROUP)
+
+    async def sums(self, conn: Connection) -> Row | None:
+        """How many rows match, and the totals of all of them."""
+        statement = self.listing.sums_statement(self.active, self.within)
+        return await conn.fetchrow(statement, *self.args, *self._narrowing)
+
+    @property
+    def _narrowing(self) -> tuple[object, ...]:
+        return self.values if self.within is None else (*self.values, *self.within.values)
 
     async def fetch(
         self, conn: Connection, direction: Direction, last: tuple[object, object] | None, limit: int
@@ -296,13 +362,17 @@ class _Asked:
         """At most ``limit`` rows in the order that they are shown in."""
         sort = cast(LiteralString, self.column.sort)
         upward = self.descending == (direction == "before")
-        statement = self.listing.statement(sort, self.active, upward=upward, onward=last is not None)
+        statement = self.listing.statement(sort, self.active, self.within, upward=upward, onward=last is not None)
         try:
-            rows = await conn.fetch(statement, *self.args, *self.values, *(last or ()), limit)
+            rows = await conn.fetch(statement, *self.args, *self._narrowing, *(last or ()), limit)
         except asyncpg.DataError as error:
             # Only an address that somebody changed by hand holds a value of another type.
             raise web.HTTPBadRequest from error
         return rows[::-1] if direction == "before" else rows
+
+
+_GROUP: Final = Filter("group", _("Group"), "")
+"""Its condition is the group's own."""
 
 
 async def listed(
@@ -323,10 +393,27 @@ async def listed(
     active = [one for one in listing.filters if getattr(query, one.name) not in (None, "")]
     column, descending = listing.sorting(query.sort)
     values = tuple(_plain(getattr(query, one.name)) for one in active)
-    asked = _Asked(listing, tuple(args), tuple(active), values, column, descending)
+    group, within = await _group(request, listing, query)
+    asked = _Asked(listing, tuple(args), tuple(active), values, column, descending, group, within)
     if query.format == "csv":
         return await _exported(request, asked)
     return {"table": await _page(request, asked, query), **(extra or {})}
+
+
+async def _group(request: web.Request, listing: Listing, query: ListQuery) -> tuple[Filter | None, CustomerSet | None]:
+    """The filter by groups where somebody keeps them, and the customers that the list stays within.
+
+    A group that is not there (deleted, or its plugin is off) holds nobody: a kept view never shows more than it did.
+    """
+    if not listing.customer:
+        return None, None
+    groups = cast(CustomerGroups | None, request[SITE].registry.services.get(CustomerGroups))
+    if groups is None or not request[ACTOR].may(groups.permission):
+        return None, NOBODY if query.group is not None else None
+    names, within = await groups.chosen(request[SITE], request[CONN], query.group)
+    if not names and within is None:
+        return None, None
+    return replace(_GROUP, options=tuple((str(number), Text(name)) for number, name in names)), within
 
 
 def list_name(request: web.Request) -> str:
@@ -380,18 +467,22 @@ async def _page(request: web.Request, asked: _Asked, query: ListQuery) -> Table:
     address = _Address(request.path, _state(asked, query), is_own=menu is not None)
     earlier = more if direction == "before" else direction == "after"
     later = more if direction != "before" else True
+    in_parts = earlier or later
+    sums = await asked.sums(request[CONN]) if query.sums and in_parts and asked.listing.summed else None
+    carried = "1" if query.sums else ""
     return Table(
         path=request.path,
         columns=tuple(_head(column, asked, address) for column in shown),
         rows=tuple(_row(request, asked.listing, shown, row) for row in rows),
-        filters=tuple(_filter_view(one, query) for one in asked.listing.filters),
-        chips=tuple(_chip(one, query, address) for one in asked.active),
+        filters=tuple(_filter_view(one, query) for one in asked.filters),
+        chips=tuple(_chip(one, query, address) for one in asked.chosen),
         kept=tuple((name, value) for name, value in address.state.items() if name in ("sort", "size")),
-        totals=_totals(shown, rows, whole=not earlier and not later),
+        totals=_sums(shown, sums) if sums else _totals(shown, rows, whole=not in_parts),
         csv_url=address.to(format="csv"),
-        previous_url=address.to(before=_cursor(asked, rows[0])) if rows and earlier else "",
-        next_url=address.to(after=_cursor(asked, rows[-1])) if rows and later else "",
+        previous_url=address.to(before=_cursor(asked, rows[0]), sums=carried) if rows and earlier else "",
+        next_url=address.to(after=_cursor(asked, rows[-1]), sums=carried) if rows and later else "",
         clear_url=f"{request.path}?own=1" if menu else request.path,
+        sums_url=address.to(sums="1") if in_parts and asked.listing.summed and not query.sums else "",
         menu=menu,
     )
 
@@ -445,7 +536,7 @@ class _Address:
 
 
 def _state(asked: _Asked, query: ListQuery) -> dict[str, str]:
-    state = {one.name: shown_value(getattr(query, one.name)) for one in asked.active}
+    state = {one.name: shown_value(getattr(query, one.name)) for one in asked.chosen}
     if query.sort:
         state["sort"] = query.sort
     if query.size != DEFAULT_SIZE:
@@ -513,7 +604,23 @@ def _totals(columns: Sequence[Column], rows: Sequence[Row], *, whole: bool) -> t
     if not rows or not any(column.total for column in columns):
         return ()
     label = _("Total") if whole else _("Total on this page")
-    cells = [_total(column, rows) for column in columns]
+    return _foot(columns, [_total(column, rows) for column in columns], label)
+
+
+def _sums(columns: Sequence[Column], sums: Row) -> tuple[Cell, ...]:
+    """The foot over every page; what the database cannot add up stays empty."""
+    label = ngettext("Total of {count} row", "Total of all {count} rows", sums["counted"])
+    return _foot(columns, [_sum(column, sums) for column in columns], label)
+
+
+def _sum(column: Column, sums: Row) -> Cell:
+    if not column.total or column.show is not None:
+        return Cell(column.label, column.kind, "")
+    total = sums[column.name] or 0
+    return Cell(column.label, column.kind, money(int(total)) if column.kind == "money" else shown_value(total))
+
+
+def _foot(columns: Sequence[Column], cells: list[Cell], label: Text) -> tuple[Cell, ...]:
     first = next((place for place, column in enumerate(columns) if not column.total), None)
     if first is not None:
         cells[first] = Cell(label, "text", label)

@@ -56,17 +56,25 @@ class Place:
     current: bool
 
 
+@dataclass(frozen=True, slots=True)
+class PlaceGroup:
+    """Places under one heading; those of the portal, and the console's first page, have none."""
+
+    label: Text | None
+    places: tuple[Place, ...]
+
+
 @dataclass(frozen=True, eq=False)
 class Navigation:
     """The places that an actor may open, one of them current; one object for all who see the same."""
 
-    places: tuple[Place, ...]
+    groups: tuple[PlaceGroup, ...]
 
-    def __iter__(self) -> Iterator[Place]:
-        return iter(self.places)
+    def __iter__(self) -> Iterator[PlaceGroup]:
+        return iter(self.groups)
 
     def __len__(self) -> int:
-        return len(self.places)
+        return len(self.groups)
 
 
 @dataclass(slots=True)
@@ -277,10 +285,16 @@ def _navigation(request: web.Request, actor: Actor) -> Navigation:
     )
     known, key = request.app[_KNOWN_NAVIGATION], (in_console, actor.permissions, nearest)
     if key not in known:
-        known[key] = Navigation(
-            tuple(Place(nav.label, path, nav.icon, prefix == nearest) for nav, path, prefix in places)
-        )
+        groups: dict[str, tuple[Text | None, list[Place]]] = {}
+        for nav, path, prefix in places:
+            heading = (nav.group or _MORE) if in_console and prefix != CONSOLE else None
+            _label, members = groups.setdefault(heading.message if heading else "", (heading, []))
+            members.append(Place(nav.label, path, nav.icon, prefix == nearest))
+        known[key] = Navigation(tuple(PlaceGroup(label, tuple(members)) for label, members in groups.values()))
     return known[key]
+
+
+_MORE: Final = _("More")
 
 
 def _holds(prefix: str, path: str) -> bool:

@@ -61,8 +61,8 @@ def register_routes() -> Iterable[Route]:
 
 @hookimpl
 def register_navigation() -> Iterable[Nav]:
-    yield Nav(_("Customers"), "customers.list", 20, "users")
-    yield Nav(_("Premises"), "customers.premises_list", 21, "home")
+    yield Nav(_("Customers"), "customers.list", 10, "users", _("Customers"))
+    yield Nav(_("Premises"), "customers.premises_list", 11, "home", _("Customers"))
     yield from groups.NAVIGATION
 
 

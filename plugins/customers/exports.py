@@ -13,6 +13,7 @@ from kernel.customer
 where ($1::text is null or customer_no = $1)
   and ($2::text is null or kernel.pl_sort(name) like '%' || kernel.pl_sort($2) || '%')
   and ($3::text is null or status = $3)
+  /*group*/
 order by id
 """
 
@@ -61,6 +62,7 @@ EXPORTS: Final = (
             ExportFilter("name", _("Name")),
             ExportFilter("status", _("State"), options=tuple(_STATUSES.items())),
         ),
+        customer="id",
     ),
     Export(
         "customers.service_points",

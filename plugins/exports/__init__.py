@@ -36,7 +36,7 @@ def register_routes() -> Iterable[Route]:
 
 @hookimpl
 def register_navigation() -> Iterable[Nav]:
-    yield Nav(_("Exports"), "exports.list", 82, "download")
+    yield Nav(_("Exports"), "exports.list", 82, "download", _("Reports"))
 
 
 @hookimpl

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import IO, Any, Final
 
 from kernel import Argument, Refused, Site, Stamp, Text, _, audit
-from plugins.exports import archive, making, model, store, taking_in
+from plugins.exports import archive, grouping, making, model, store, taking_in
 from plugins.exports.archive import Manifest
 from plugins.exports.model import FORMATS, Order
 
@@ -47,10 +47,13 @@ async def export(site: Site, arguments: Any) -> int:
         if not days:
             return _fail(_("This export is always as of now."), 2)
         typed[days[0]] = arguments.as_of
-    if unknown := typed.keys() - {one.name for one in chosen.filters}:
+    known = {one.name for one in chosen.filters} | ({model.GROUP} if chosen.customer else {""})
+    if unknown := typed.keys() - known:
         return _fail(_("This export is not narrowed by {names}.", names=", ".join(sorted(unknown))), 2)
     try:
         order = model.ordered(chosen, arguments.format, typed, site.clock.today())
+        async with site.db.connection() as conn:
+            order = await grouping.within(site, conn, order, typed)
     except Refused as refused:
         return _fail("; ".join(f"{name}: {reason}" for name, reason in refused.errors.items()), 2)
     with _file(arguments.output) as file:

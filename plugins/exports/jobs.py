@@ -10,7 +10,7 @@ from datetime import timedelta
 from typing import IO, Any, Final
 
 from kernel import Job, Site, Stamp
-from plugins.exports import archive, making, store
+from plugins.exports import archive, grouping, making, store
 from plugins.exports.model import COMPLETE, ordered
 from plugins.exports.store import Made
 from plugins.exports.writing import PIECE
@@ -87,6 +87,7 @@ async def _pieces(site: Site, wanted: Made, kept: _Kept) -> AsyncGenerator[tuple
     order = ordered(export, wanted.format, wanted.filters, site.clock.today())
     async with site.db.transaction(WORKER) as conn:
         await store.hold_still(conn)
+        order = await grouping.within(site, conn, order, wanted.filters)
         kept.total = await making.count(conn, order)
         async with aclosing(making.made(conn, order, site.clock.zone)) as made:
             async for piece in made:

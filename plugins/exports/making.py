@@ -17,7 +17,7 @@ BATCH: Final = 2000
 
 async def count(conn: Connection, order: Order) -> int:
     """How many rows there will be."""
-    return await conn.fetchval(f"select count(*) from ({order.export.select}) as counted", *order.chosen)  # noqa: S608  literals
+    return await conn.fetchval(f"select count(*) from ({order.select}) as counted", *order.arguments)  # noqa: S608  literals
 
 
 async def made(conn: Connection, order: Order, zone: ZoneInfo) -> AsyncGenerator[tuple[bytes, int]]:
@@ -27,7 +27,7 @@ async def made(conn: Connection, order: Order, zone: ZoneInfo) -> AsyncGenerator
     """
     with closing(writer_of(order.format, str(order.export.label), order.export.columns, zone)) as writer:
         content, rows = bytearray(await asyncio.to_thread(writer.head)), 0
-        cursor = await conn.cursor(order.export.select, *order.chosen)
+        cursor = await conn.cursor(order.select, *order.arguments)
         while batch := await cursor.fetch(BATCH):
             content += await asyncio.to_thread(writer.rows, batch)
             rows += len(batch)

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
-from typing import Final
+from typing import Final, LiteralString
 
-from kernel import Export, ExportFilter, Refused, Text, _, one_line, parse_date
+from kernel import GROUP_MARK, CustomerSet, Export, ExportFilter, Refused, Text, _, one_line, parse_date
 
 COMPLETE: Final = "complete"
 """Stands in the place of an export's name for the archive of the whole organisation."""
@@ -40,25 +40,48 @@ STATES: Final[Mapping[str, tuple[Text, str]]] = {
     "cancelled": (_("Cancelled"), ""),
 }
 LONGEST: Final = 200
+GROUP: Final = "group"
+"""The name of the filter by a group of customers."""
+PLACES: Final[tuple[LiteralString, ...]] = (
+    "$1", "$2", "$3", "$4", "$5", "$6", "$7", "$8", "$9", "$10", "$11", "$12", "$13", "$14", "$15", "$16", "$17", "$18",
+    "$19", "$20", "$21", "$22", "$23", "$24",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """One export as it is asked for: ``chosen`` holds text or a day for each filter, None where nothing was chosen."""
+    """One export as it is asked for: ``chosen`` holds text or a day for each filter, None where nothing was chosen;
+    ``group`` is a group of customers that it is narrowed to: its id, name and members."""
 
     export: Export
     format: str
     chosen: tuple[str | date | None, ...]
+    group: tuple[int, str, CustomerSet] | None = None
+
+    @property
+    def select(self) -> LiteralString:
+        """The statement, narrowed to the group."""
+        if self.group is None:
+            return self.export.select
+        places = PLACES[len(self.chosen) :]
+        within: LiteralString = "and " + self.export.customer + " in (" + self.group[2].select(places) + ")"
+        return self.export.select.replace(GROUP_MARK, within)
+
+    @property
+    def arguments(self) -> tuple[object, ...]:
+        """What the statement takes."""
+        return self.chosen if self.group is None else (*self.chosen, *self.group[2].values)
 
     @property
     def filters(self) -> dict[str, str]:
         """What was chosen, to be kept: filter → text, a day as YYYY-MM-DD."""
         pairs = zip(self.export.filters, self.chosen, strict=True)
-        return {
+        kept = {
             one.name: value.isoformat() if isinstance(value, date) else value
             for one, value in pairs
             if value is not None
         }
+        return kept if self.group is None else {**kept, GROUP: str(self.group[0])}
 
     def filename(self, today: date) -> str:
         """``payments-entries-2026-11-24.csv``"""

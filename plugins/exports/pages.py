@@ -37,8 +37,8 @@ from kernel import (
     redirect,
     settings,
 )
-from plugins.exports import making, store
-from plugins.exports.model import COMPLETE, ENDINGS, FORMATS, STATES, TYPES, Order, ordered, words_of
+from plugins.exports import grouping, making, store
+from plugins.exports.model import COMPLETE, ENDINGS, FORMATS, GROUP, STATES, TYPES, Order, ordered, words_of
 from plugins.exports.settings import Settings
 from plugins.exports.store import Made
 
@@ -138,7 +138,18 @@ def _asked(request: Request) -> Export:
 
 async def asking(request: Request) -> Mapping[str, Any]:
     """The form of one export: its filters and formats."""
-    return {"export": _asked(request), "formats": tuple(FORMATS.items()), "days": _kept(request).days}
+    export = _asked(request)
+    return {
+        "export": export,
+        "formats": tuple(FORMATS.items()),
+        "days": _kept(request).days,
+        "groups": await grouping.offered(request[SITE], request[CONN]) if _has_groups(request, export) else (),
+    }
+
+
+def _has_groups(request: Request, export: Export) -> bool:
+    groups = grouping.groups_of(request[SITE])
+    return bool(export.customer) and groups is not None and request[ACTOR].may(groups.permission)
 
 
 class Wanted(BaseModel):
@@ -153,7 +164,10 @@ async def ask(request: Request, form: Wanted) -> object:
     """Make a file: at once when it is small, by a job otherwise."""
     conn, site, user = request[CONN], request[SITE], request[ACTOR].user
     typed = {name: str(value) for name, value in (form.model_extra or {}).items()}
-    order = ordered(_asked(request), form.format, typed, site.clock.today())
+    export = _asked(request)
+    order = ordered(export, form.format, typed, site.clock.today())
+    if _has_groups(request, export):
+        order = await grouping.within(site, conn, order, typed)
     assert user is not None  # noqa: S101  the route needs a permission
     filename = order.filename(site.clock.today())
     number = await store.add(conn, order.export.name, order.format, order.filters, filename, user, _kept(request))
@@ -206,13 +220,21 @@ async def one(request: Request) -> Mapping[str, Any]:
     return {
         "made": made,
         "label": export.label if export else _ARCHIVE if made.what == COMPLETE else made.what,
-        "words": list(words_of(export, made.filters)) if export else [],
+        "words": [*words_of(export, made.filters), *await _group(request, made)] if export else [],
         "format": FORMATS.get(made.format, _ARCHIVE),
         "state": _STATES[made.state],
         "size": size_of(made.bytes),
         "is_complete": made.what == COMPLETE,
         "may_download": made.what != COMPLETE or request[ACTOR].in_superadmin_mode,
     }
+
+
+async def _group(request: Request, made: Made) -> list[tuple[Text, str]]:
+    """The group that a file was narrowed to, in words; its number where it is not there any more."""
+    if GROUP not in made.filters:
+        return []
+    names = dict(await grouping.offered(request[SITE], request[CONN]))
+    return [(_("Group"), names.get(made.filters[GROUP], made.filters[GROUP]))]
 
 
 async def download(request: Request) -> web.StreamResponse:

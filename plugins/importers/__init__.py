@@ -58,7 +58,7 @@ def register_routes() -> Iterable[Route]:
 
 @hookimpl
 def register_navigation() -> Iterable[Nav]:
-    yield Nav(_("Imports"), "importers.runs", 80, "import")
+    yield Nav(_("Imports"), "importers.runs", 80, "import", _("Bank and import"))
 
 
 @hookimpl

@@ -15,6 +15,7 @@ from kernel import (
     CustomerField,
     Demo,
     Export,
+    Happening,
     Job,
     Nav,
     Permission,
@@ -152,7 +153,7 @@ def register_routes() -> Iterable[Route]:
 
 @hookimpl
 def register_navigation() -> Iterable[Nav]:
-    yield Nav(_("Ledger"), "payments.list", 20, "ledger")
+    yield Nav(_("Ledger"), "payments.list", 20, "ledger", _("Payments and charges"))
     for part in PARTS:
         yield from part.NAVIGATION
 
@@ -194,6 +195,7 @@ def register_audit_verbs() -> Iterable[Verb]:
             "approved {count} entries: charges {charged}, payments {credited}",
             0,
         ),
+        in_timeline=False,
     )
     yield Verb("payments.reversed", _("reversed an entry for {amount}: {reason}"))
     yield Verb("payments.voided", _("voided an approved entry for {amount}: {reason}"))
@@ -245,6 +247,11 @@ async def search(request: Request, text: str) -> Sequence[SearchHit]:
 @hookimpl
 async def customer_badges(request: Request, customers: Sequence[int]) -> Sequence[CustomerBadge]:
     return await overview.badges(request, customers)
+
+
+@hookimpl
+async def customer_timeline(request: Request, customer: int, until: date, days: int) -> Sequence[Happening]:
+    return await overview.timeline(request, customer, until, days) if request[ACTOR].may("payments.view") else ()
 
 
 @hookimpl

@@ -28,6 +28,7 @@ where ($1::text is null or c.customer_no = $1)
   and ($4::date is null or e.counted_on <= $4)
   and ($5::text is null or e.side = $5)
   and ($6::text = 'all' or e.state = $6)
+  /*group*/
 order by e.account_id, e.id
 """
 
@@ -89,6 +90,7 @@ where ($2::text is null or c.customer_no = $2)
   and case $4::text when 'debt' then coalesce(t.charged, 0) > coalesce(t.credited, 0)
                     when 'credit' then coalesce(t.charged, 0) < coalesce(t.credited, 0)
                     when 'arrears' then s.arrears > 0 else true end
+  /*group*/
 order by a.id
 """
 BALANCES_SQL: Final[LiteralString] = _OPEN_THEN + _BALANCES
@@ -107,6 +109,7 @@ where ($2::text is null or c.customer_no = $2)
   and ($3::text is null or b.code = $3)
   and ($4::text is null or e.side = $4)
   and ($5::text is null or i.side = 'charge' and i.due < $1::date)
+  /*group*/
 order by e.account_id, i.side, i.due, e.id
 """
 OPEN_ITEMS_SQL: Final[LiteralString] = _OPEN_THEN + _OPEN_ITEMS
@@ -174,6 +177,7 @@ EXPORTS: Final = (
             _SIDE,
             ExportFilter("state", _("State"), options=(*STATES.items(), ("all", _("all"))), default="approved"),
         ),
+        customer="c.id",
     ),
     Export(
         "payments.balances",
@@ -204,6 +208,7 @@ EXPORTS: Final = (
                 options=(("debt", _("who owe")), ("arrears", _("who are in arrears")), ("credit", _("who overpaid"))),
             ),
         ),
+        customer="c.id",
     ),
     Export(
         "payments.open_items",
@@ -230,6 +235,7 @@ EXPORTS: Final = (
             _SIDE,
             ExportFilter("late", _("When due"), options=(("yes", _("past due only")),)),
         ),
+        customer="c.id",
     ),
 )
 

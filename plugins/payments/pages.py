@@ -125,10 +125,24 @@ def _is_draft(row: Row) -> bool:
 
 
 ENTRIES: Final = Listing(
-    "payments.entries", _SELECT, _COLUMNS, order="-id", filters=_FILTERS, selectable=_is_draft, title_of="name"
+    "payments.entries",
+    _SELECT,
+    _COLUMNS,
+    order="-id",
+    filters=_FILTERS,
+    selectable=_is_draft,
+    title_of="name",
+    customer="customer",
 )
 DRAFTS: Final = Listing(
-    "payments.drafts", _DRAFTS_SELECT, _COLUMNS, order="-id", filters=_FILTERS, selectable=_is_draft, title_of="name"
+    "payments.drafts",
+    _DRAFTS_SELECT,
+    _COLUMNS,
+    order="-id",
+    filters=_FILTERS,
+    selectable=_is_draft,
+    title_of="name",
+    customer="customer",
 )
 """The same list of drafts only: the index of drafts answers it however long the history is."""
 
@@ -158,7 +172,7 @@ async def entries(request: Request, query: EntryQuery) -> Mapping[str, Any] | we
         request,
         replace(listing, filters=_filters_with(books)),
         query,
-        extra={"waiting": waiting, "state": query.state, "query": _kept(request)},
+        extra={"waiting": waiting, "state": query.state, "group": query.group, "query": _kept(request)},
     )
 
 
@@ -174,7 +188,7 @@ def _filters_with(books: Sequence[tuple[str, str]]) -> tuple[Filter, ...]:
 
 def _kept(request: Request) -> dict[str, str]:
     """The filters of the address, for the page that approves everything they match."""
-    names = {one.name for one in _FILTERS}
+    names = {*(one.name for one in _FILTERS), "group"}
     return {name: value for name, value in request.query.items() if name in names and value}
 
 
@@ -203,7 +217,9 @@ async def _approved(request: Request, keys: Sequence[store.Key]) -> web.Response
 
 
 async def confirm_approve(request: Request, query: EntryQuery) -> Mapping[str, Any]:
-    """What would be approved: how many drafts of each kind, and their sums."""
+    """What would be approved: how many drafts of each kind, and their sums. A group's drafts are chosen in the list."""
+    if query.group is not None:
+        raise not_found()
     sums = await desk.matching(request[CONN], _wanted(request, query), MOST_AT_ONCE)
     count = sum(len(one.keys) for one in sums)
     return {
@@ -240,6 +256,8 @@ async def approve_all(request: Request, form: AllForm) -> web.Response:
         query = EntryQuery.model_validate(_kept(request))
     except ValidationError:
         raise not_found() from None
+    if query.group is not None:
+        raise not_found()
     found = await desk.matching(request[CONN], _wanted(request, query), MOST_AT_ONCE)
     if not found:
         raise Refused(_("No draft matches any more."))

@@ -56,7 +56,7 @@ def register_extensions() -> Iterable[Extension]:
 @hookimpl
 def register_navigation() -> Iterable[Nav]:
     yield Nav(_("Pay"), "printing.order", order=30, icon="pay")
-    yield Nav(_("Payment orders"), "printing.orders", order=26, icon="order")
+    yield Nav(_("Payment orders"), "printing.orders", order=26, icon="order", group=_("Payments and charges"))
 
 
 @hookimpl

@@ -82,7 +82,14 @@ async def test_a_running_example_runs(name: str, conn) -> None:
         return
     request = make_mocked_request("GET", "/")
     request[CONN] = conn
-    arguments = {"customer": 1, "customers": [1], "name": "balances.actions", "text": "W-1"}
+    arguments = {
+        "customer": 1,
+        "customers": [1],
+        "name": "balances.actions",
+        "text": "W-1",
+        "until": date(2026, 11, 24),
+        "days": 12,
+    }
     wanted = inspect.signature(SPECS[name]).parameters
     given = {key: value for key, value in arguments.items() if key in wanted}
     (contribution,) = [c for c in await caller.contribute(name, request=request, **given) if c.plugin == "readings"]

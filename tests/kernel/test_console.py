@@ -15,6 +15,7 @@ from kernel import (
     ACTOR,
     Card,
     Money,
+    Nav,
     Plugin,
     QueueItem,
     Request,
@@ -56,6 +57,11 @@ def register_audit_verbs() -> list[Verb]:
 
 
 @hookimpl
+def register_navigation() -> list[Nav]:
+    return [Nav(_("Mine"), "kernel.search")]
+
+
+@hookimpl
 async def customer_cards(request: Request) -> Sequence[Card]:
     return [Card(_("Mine"), CARD, {"label": "x", "body": f"card of {request[ACTOR].customer}"})]
 
@@ -82,7 +88,15 @@ async def search(request: Request, text: str) -> Sequence[SearchHit]:
     return [SearchHit(_("Thing"), f"«{text}» & co", "details", "/admin/things/1")] if text != "nothing" else []
 
 
-for implementation in (register_audit_verbs, customer_cards, dashboard_cards, queue_items, customer_tabs, search):
+for implementation in (
+    register_audit_verbs,
+    register_navigation,
+    customer_cards,
+    dashboard_cards,
+    queue_items,
+    customer_tabs,
+    search,
+):
     setattr(parts, implementation.__name__, implementation)
 
 pytestmark = pytest.mark.ebok(plugins=[], modules={"parts": parts})
@@ -308,3 +322,18 @@ async def test_the_timeline_goes_back_page_by_page_and_has_the_logins(office: Of
     assert (await visitor.get(f"/admin/customers/{customer}/timeline?before=0")).status in {400, 404, 422}
     assert (await visitor.get(f"/admin/customers/{customer + 1}/timeline")).status == 404
     assert (await tenant.get(f"/admin/customers/{customer}/timeline")).status == 403
+
+
+async def test_places_stand_in_lists_under_headings_and_a_foreign_one_under_more(office: Office) -> None:
+    superadmin = await office.visitor(Role.SUPERADMIN)
+    page = (await superadmin.get("/admin/")).text
+    rail = page.split('<nav class="places"')[1].split("</nav>")[0]
+    parts = re.split(r"<h2 id=", rail)
+    assert 'href="/admin/"' in parts[0], "the first page stands before all headings"
+    headings = re.findall(r'<h2 id="(places-\d+)">([^<]+)</h2>', rail)
+    assert [words for _id, words in headings] == ["Inne", "Ustawienia i nadzór"]
+    for number, _words in headings:
+        assert f'<ul aria-labelledby="{number}">' in rail
+    assert 'href="/admin/search"' in parts[1]
+    assert 'href="/admin/users"' in parts[2]
+    assert rail.count("aria-current") == 1

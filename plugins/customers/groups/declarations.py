@@ -2,14 +2,14 @@
 
 from collections.abc import Sequence
 
-from kernel import Nav, Route, Service, Verb, _
+from kernel import CustomerGroups, Nav, Route, Service, Verb, _
 from plugins.customers.groups import member_pages, pages
 from plugins.customers.groups.audience import KeptGroups
 from plugins.customers.groups.face import Groups
 
 ROUTES: Sequence[Route] = (*pages.ROUTES, *member_pages.ROUTES)
-NAVIGATION: Sequence[Nav] = (Nav(_("Groups"), "customers.groups", 22, "users"),)
-SERVICES: Sequence[Service] = (Service(Groups, KeptGroups()),)
+NAVIGATION: Sequence[Nav] = (Nav(_("Groups"), "customers.groups", 12, "users", _("Customers")),)
+SERVICES: Sequence[Service] = (Service(Groups, KeptGroups()), Service(CustomerGroups, KeptGroups()))
 VERBS: Sequence[Verb] = (
     Verb("customers.group_added", _("made the group {name}")),
     Verb("customers.group_changed", _("changed the group {name}")),

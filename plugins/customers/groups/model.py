@@ -89,21 +89,23 @@ def members_select(
     shown: Sequence[CustomerField],
     on: date,
     known: Mapping[str, CustomerField],
+    places: Sequence[LiteralString] = PLACES,
 ) -> tuple[LiteralString, tuple[object, ...]]:
     """The select of a group's members, each with the values of the fields in ``shown`` (``field_0`` …), and its
-    arguments."""
+    arguments, which stand at ``places``."""
     columns: LiteralString = _COLUMNS
+    day: LiteralString = places[0] + "::date"
     for place, field in enumerate(shown):
-        columns += ", " + field.value.format("c.id", "$1::date") + " as field_" + _DIGITS[place]
+        columns += ", " + field.value.format("c.id", day) + " as field_" + _DIGITS[place]
     args: list[object] = [on]
     if rule is None:
         source: LiteralString = (
-            " from customers.group_member m join kernel.customer c on c.id = m.customer where m.in_group = $2"
+            " from customers.group_member m join kernel.customer c on c.id = m.customer where m.in_group = "
         )
-        return columns + source + " and $1::date is not null", (on, group)
-    where: list[LiteralString] = ["$1::date is not null"]
+        return columns + source + places[1] + " and " + day + " is not null", (on, group)
+    where: list[LiteralString] = [day + " is not null"]
     for condition in conditions(rule, known):
-        where.append(condition.where.format(PLACES[len(args)], "$1::date"))
+        where.append(condition.where.format(places[len(args)], day))
         args.append(condition.value)
     return columns + " from kernel.customer c where " + " and ".join(where), tuple(args)
 

@@ -26,10 +26,11 @@ GROUP_SQL: Final[LiteralString] = "select id, name, note, rule from customers.cu
 async def group(conn: Connection, number: int) -> Group | None:
     """One group, or None."""
     row = await conn.fetchrow(GROUP_SQL, number)
-    return _group(row) if row else None
+    return group_of(row) if row else None
 
 
-def _group(row: Row) -> Group:
+def group_of(row: Row) -> Group:
+    """A group from its row."""
     rule = None if row["rule"] is None else Rule.model_validate(row["rule"])
     return Group(row["id"], row["name"], row["note"], rule)
 

@@ -8,7 +8,7 @@ from plugins.payments.bank import booking, checks, pages, reading, undoing
 
 ROUTES = pages.ROUTES
 PERMISSIONS: Final = (Permission("payments.bank", _("Read bank files and see statements"), STAFF),)
-NAVIGATION: Final = (Nav(_("Bank statements"), "payments.bank_list", 22, "import"),)
+NAVIGATION: Final = (Nav(_("Bank statements"), "payments.bank_list", 22, "import", _("Bank and import")),)
 VERBS: Final = (
     Verb(
         "payments.bank_read",

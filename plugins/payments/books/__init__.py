@@ -14,8 +14,8 @@ PERMISSIONS: Final[Sequence[Permission]] = (
     Permission("payments.reopen_month", _("Open a closed month again"), {Role.SUPERADMIN}, superadmin_mode=True),
 )
 NAVIGATION: Final[Sequence[Nav]] = (
-    Nav(_("Accounts"), "payments.accounts", 25, "list"),
-    Nav(_("Books and months"), "payments.books", 70, "bank"),
+    Nav(_("Accounts"), "payments.accounts", 25, "list", _("Payments and charges")),
+    Nav(_("Books and months"), "payments.books", 70, "bank", _("Payments and charges")),
 )
 VERBS: Final[Sequence[Verb]] = (
     Verb("payments.book_added", _("opened the book «{name}»")),

@@ -93,6 +93,7 @@ ACCOUNTS: Final = Listing(
         ),
     ),
     title_of="account_no",
+    customer="customer",
 )
 
 

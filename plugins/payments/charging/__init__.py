@@ -7,7 +7,7 @@ from plugins.payments.charging import checks, entering, jobs, list_jobs, lists, 
 
 ROUTES: Sequence[Route] = (*entering.ROUTES, *lists.ROUTES, *schedules.ROUTES, *runs.ROUTES)
 PERMISSIONS: Sequence[Permission] = (Permission("payments.charge", _("Set up fee schedules and charge months"), STAFF),)
-NAVIGATION: Sequence[Nav] = (Nav(_("Charging"), "payments.charging", 24, "calendar"),)
+NAVIGATION: Sequence[Nav] = (Nav(_("Charging"), "payments.charging", 24, "calendar", _("Payments and charges")),)
 VERBS: Sequence[Verb] = (
     Verb("payments.schedule_added", _("set up the fee schedule {name}")),
     Verb("payments.schedule_changed", _("changed the fee schedule {name}")),

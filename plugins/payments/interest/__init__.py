@@ -7,7 +7,7 @@ from plugins.payments.interest import checks, commands, holidays, jobs, many, pa
 
 ROUTES: Final = (*pages.ROUTES, *many.ROUTES, *rates.ROUTES, *holidays.ROUTES)
 PERMISSIONS: Final = (Permission("payments.rates", _("Keep interest rates and holidays"), STAFF),)
-NAVIGATION: Final = (Nav(_("Interest"), "payments.interest_notes", 26, "chart"),)
+NAVIGATION: Final = (Nav(_("Interest"), "payments.interest_notes", 26, "chart", _("Payments and charges")),)
 VERBS: Final = (
     Verb("payments.interest_noted", _("issued the interest note {note_no} for {amount}, up to {as_of}")),
     Verb("payments.interest_issuing", _("had {count} interest notes issued for {amount}, up to {as_of}")),

@@ -47,7 +47,7 @@ __all__ = [
 
 ROUTES = routes.ROUTES
 PERMISSIONS: Final = (Permission("payments.suspense", _("See and assign money in suspense"), STAFF),)
-NAVIGATION: Final = (Nav(_("Suspense"), "payments.suspense_list", 21, "bank"),)
+NAVIGATION: Final = (Nav(_("Suspense"), "payments.suspense_list", 21, "bank", _("Bank and import")),)
 VERBS: Final = (
     Verb(
         "payments.received",

@@ -8,7 +8,7 @@ from plugins.payments.till import pages
 
 ROUTES = pages.ROUTES
 PERMISSIONS: Sequence[Permission] = ()
-NAVIGATION: Final = (Nav(_("Payments desk"), "payments.till", 19, "pay"),)
+NAVIGATION: Final = (Nav(_("Payments desk"), "payments.till", 19, "pay", _("Payments and charges")),)
 VERBS: Final = (
     Verb("payments.bundle_begun", _("began the bundle of payments {bundle}")),
     Verb("payments.bundle_differs", _("approved payments of the bundle {bundle} that differs by {difference}: {why}")),

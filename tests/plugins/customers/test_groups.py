@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from datetime import date
 
 import pytest
 
-from kernel import Connection, Money
+from kernel import Connection, Money, Refused
 from kernel.people import store as people
 from kernel.people.model import CustomerData
 from kernel.plugin.permissions import Role
@@ -14,9 +15,11 @@ from kernel.testing import Office, Visitor
 from plugins.customers.groups import store
 from plugins.customers.groups.audience import KeptGroups
 from plugins.customers.groups.model import Over, Rule, members_select, numbers
+from plugins.exports import grouping, making
+from plugins.exports.model import ordered
 from tests.plugins.payments.ledger import TODAY, Book, acting
 
-pytestmark = pytest.mark.ebok(plugins=["customers", "payments"])
+pytestmark = pytest.mark.ebok(plugins=["customers", "payments", "exports"])
 RULE = {"name": "Budynek 5", "made": "rule", "building": "5", "status": "active"}
 
 
@@ -162,3 +165,84 @@ async def test_a_groups_page_follows_indexes_whoever_declares_the_amounts(office
     rule = Rule(building="5", over=tuple(Over(field=name, grosze=1) for name in fields))
     select, args = members_select(1, rule, tuple(fields.values()), TODAY, fields)
     assert await conn.fetch(select, *args) == []
+
+
+async def test_a_group_narrows_payments_accounts_and_arrears_and_is_kept_in_a_view(office: Office) -> None:
+    await owing(office)
+    admin = await office.visitor(Role.ADMIN)
+    address = await made(admin, name="Budynek 5, ponad 500", field_a="payments.arrears", over_a="500")
+    group = address.rsplit("/", 1)[1]
+    for path in ("/admin/payments", "/admin/arrears", "/admin/accounts"):
+        page = (await admin.get(f"{path}?group={group}")).text
+        assert f'<option value="{group}" selected>Budynek 5, ponad 500</option>' in page
+        assert "Klient 2" in page
+        assert "Klient 3" in page
+        assert "Klient 1<" not in page
+        assert "1\u00a0300,00" in page, "the sum in the foot"
+        exported = (await admin.get(f"{path}?group={group}&format=csv")).text.splitlines()
+        assert len(exported) == 3
+        alone = (await admin.get(f"{path}?group={group}&customer=2")).text
+        assert "Klient 2" in alone
+        assert "Klient 3" not in alone
+        assert "Klient 1<" in (await admin.get(f"{path}?group=")).text, "«all» is no group"
+    view = {"of": "/admin/payments", "title": "Budynek 5", "back": "/admin/payments", "opens": "true"}
+    assert (await admin.post("/admin/lists/views", {**view, "query": f"group={group}&side=charge"})).status == 303
+    opened = await admin.get("/admin/payments")
+    assert f"group={group}" in opened.headers["Location"]
+    assert "Klient 1<" not in (await admin.get(opened.headers["Location"])).text
+    await admin.post(f"{address}/delete")
+    page = (await admin.get(opened.headers["Location"])).text
+    assert "Klient" not in page.split("<main")[1].split("<tbody")[-1] or "Nic nie pasuje" in page
+    assert "Klient 1<" not in page, "a deleted group shows nobody, and never everybody"
+
+
+async def test_the_drafts_of_a_group_are_never_approved_by_the_filters_of_all(office: Office) -> None:
+    await owing(office)
+    admin = await office.visitor(Role.ADMIN)
+    group = (await made(admin, name="Budynek 5")).rsplit("/", 1)[1]
+    page = (await admin.get(f"/admin/payments?state=draft&group={group}")).text
+    assert "/admin/payments/approve?" not in page
+    assert (await admin.get(f"/admin/payments/approve?state=draft&group={group}")).status == 404
+    form = {"count": "0", "charged": "0", "paid": "0", "seen": ""}
+    assert (await admin.post(f"/admin/payments/approve?state=draft&group={group}", form)).status in {404, 422}
+
+
+async def test_a_group_narrows_an_export_from_the_page_and_from_the_command_line(office: Office) -> None:
+    await owing(office)
+    admin = await office.visitor(Role.ADMIN)
+    address = await made(admin, name="Budynek 5, ponad 500", field_a="payments.arrears", over_a="500")
+    group = address.rsplit("/", 1)[1]
+    for what in ("customers.customers", "payments.entries", "payments.balances", "payments.open_items"):
+        form = await admin.get(f"/admin/exports/new/{what}")
+        assert "Budynek 5, ponad 500</option>" in form.text
+        answer = await admin.post(f"/admin/exports/new/{what}", {"format": "json", "group": group})
+        page = await admin.get(answer.headers["Location"])
+        assert "Budynek 5, ponad 500" in page.text, "what it was narrowed by"
+        rows = json.loads((await admin.post(answer.headers["Location"])).content)
+        assert sorted(row["customer_no"] for row in rows) == ["2", "3"]
+    assert 'name="group"' not in (await admin.get("/admin/exports/new/customers.service_points")).text
+    refused = await admin.post("/admin/exports/new/payments.balances", {"format": "json", "group": "999"})
+    assert refused.status == 422
+    assert "Nie ma takiej grupy" in refused.text
+    site, registry = office.site, office.site.registry
+    order = ordered(registry.exports["payments.balances"], "csv", {}, TODAY)
+    async with site.db.connection() as conn:
+        narrowed = await grouping.within(site, conn, order, {"group": "Budynek 5, ponad 500"})
+        assert await making.count(conn, narrowed) == 2
+        with pytest.raises(Refused):
+            await grouping.within(site, conn, order, {"group": "Budynek 7"})
+
+
+@pytest.mark.ebok(plugins=["payments", "exports"])
+async def test_without_the_register_there_is_no_filter_by_groups(office: Office) -> None:
+    admin = await office.visitor(Role.ADMIN)
+    for path in ("/admin/payments", "/admin/accounts", "/admin/arrears", "/admin/exports/new/payments.balances"):
+        page = await admin.get(path)
+        assert page.status == 200
+        assert 'name="group"' not in page.text
+    async with acting(office.site) as conn:
+        book = await Book.opened(conn)
+        await book.post(book.charge(100, date(2026, 10, 1)))
+    assert "4711" in (await admin.get("/admin/payments")).text
+    kept = (await admin.get("/admin/payments?group=1")).text
+    assert "<td" not in kept, "a view kept for a group does not show everybody"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import date, timedelta
 
 import pytest
@@ -141,6 +142,47 @@ async def test_the_first_page_shows_charts_with_their_tables(office: Office) -> 
     assert "<desc id=" in page
     assert "style=" not in page
     assert page.count("side=charge&amp;state=approved&amp;since=") == 12
-    assert "standing=arrears" in page
+    assert "/admin/arrears?age=late" in page
     counts = (await admin.get("/admin/queue")).json()
     assert isinstance(counts, dict)
+
+
+def listed_sum(page: str) -> str:
+    """The figure in the foot of a list."""
+    return re.findall(r'class="money">([^<]+)<', page.split("<tfoot>")[1].split("</tfoot>")[0])[-1]
+
+
+async def test_each_age_opens_the_list_of_its_charges_with_the_same_sum(office: Office) -> None:
+    async with acting(office.site) as conn:
+        book = await Book.opened(conn)
+        other = await Book.opened(conn, "2")
+        await conn.execute("update kernel.customer set consumer = id = $1", other.customer)
+        days = {"not_due": -9, "to_30": 20, "to_60": 45, "to_90": 75, "to_180": 120, "over_180": 300}
+        for place, late in enumerate(days.values(), start=1):
+            due = TODAY - timedelta(days=late)
+            await book.post(book.charge(place * 1_111, due))
+            await other.post(other.charge(place * 200, due))
+        await other.post(other.charge(99_999, date(2021, 1, 10)))
+        await figures.take(conn, TODAY, office.site.clock.now())
+        kept, _recent = await figures.first_page(conn)
+    assert kept is not None
+    admin = await office.visitor(Role.ADMIN)
+    links = re.findall(r'href="(/admin/arrears\?[^"]+)"', (await admin.get("/admin/")).text)
+    assert len(links) == 1 + len(figures.AGES)
+    whole, *parts = [link.replace("&amp;", "&") for link in links]
+    assert listed_sum((await admin.get(whole)).text) == kept.arrears.figure
+    for link, age in zip(parts, kept.ages, strict=True):
+        page = (await admin.get(link)).text
+        assert listed_sum(page) == age.amount.figure
+        assert page.count("<tr>") == 2 + 2, "two charges, the head and the foot"
+        first = (await admin.get(f"{link}&size=1")).text
+        assert listed_sum(first) == age.amount.figure, "the sum is of all pages"
+        exported = (await admin.get(f"{link}&format=csv")).text.splitlines()
+        assert len(exported) == 3
+    assert "999,99" in (await admin.get("/admin/arrears?age=barred")).text
+    view = {"of": "/admin/arrears", "query": "age=to_60", "title": "Od miesiąca", "back": "/admin/arrears"}
+    kept_view = await admin.post("/admin/lists/views", view)
+    assert kept_view.status == 303
+    page = (await admin.get("/admin/arrears")).text
+    assert "Od miesiąca" in page
+    assert "age=to_60" in page

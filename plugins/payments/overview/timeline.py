@@ -1,0 +1,72 @@
+"""What the ledger tells of a customer's days: charges, payments and what became of them, one line a day and kind."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import date
+from typing import Final, LiteralString
+
+from kernel import CONN, Happening, Money, Request, Row, Text, _, ngettext, short_date, url
+from plugins.payments.model import KINDS
+
+MOST: Final = 1000
+"""Entries of an account, the newest, among which days are looked for."""
+
+# Two readings of one index: which days are the newest ones, then those days whole.
+# $1: the customer, $2: the last day, $3: days, $4: entries of an account that are looked through.
+TOLD_SQL: Final[LiteralString] = """
+with own as (
+    select id from payments.account where customer = $1
+), day as (
+    select distinct newest.counted_on
+    from own cross join lateral (
+        select e.counted_on from payments.entry e
+        where e.account_id = own.id and e.state <> 'draft' and e.counted_on <= $2
+        order by e.counted_on desc, e.id desc limit $4
+    ) newest
+    order by counted_on desc limit $3
+)
+select e.counted_on, e.side, e.kind, e.state, count(*) as times, sum(e.amount)::bigint as amount, min(e.id) as entry,
+       min(e.title) as title, min(e.due_on) as due_on, max(c.customer_no) as customer_no
+from day
+join own on true
+join payments.entry e on e.account_id = own.id and e.counted_on = day.counted_on and e.state <> 'draft'
+cross join (select customer_no from kernel.customer where id = $1) c
+group by e.counted_on, e.side, e.kind, e.state
+order by e.counted_on desc, min(e.id) desc
+"""
+_CALLED: Final = {
+    **dict.fromkeys(("fee", "settlement", "cost"), _("Charged")),
+    "interest": _("Interest charged"),
+}
+
+
+async def timeline(request: Request, customer: int, until: date, days: int) -> Sequence[Happening]:
+    """The days of a customer's accounts, each line with the address of its entry or, of several, of their list."""
+    rows = await request[CONN].fetch(TOLD_SQL, customer, until, days, MOST)
+    return [Happening(row["counted_on"], _told(row), _address(request, row)) for row in rows]
+
+
+def _told(row: Row) -> Text:
+    count, amount = row["times"], Money(row["amount"])
+    kind = _CALLED.get(row["kind"], KINDS[row["kind"]])
+    if row["state"] == "voided":
+        return _("{kind}, voided: {what}", kind=kind, what=_much(row, count, amount))
+    if row["side"] == "charge" and row["kind"] in ("fee", "settlement", "cost") and count == 1 and row["due_on"]:
+        day = short_date(row["due_on"])
+        return _("Charged: {title}, {amount}, due on {day}", title=row["title"], amount=amount, day=day)
+    return _("{kind}: {what}", kind=kind, what=_much(row, count, amount))
+
+
+def _much(row: Row, count: int, amount: Money) -> Text:
+    if count > 1:
+        return ngettext("{count} entry, together {amount}", "{count} entries, together {amount}", count, amount=amount)
+    return _("{title}, {amount}", title=row["title"], amount=amount) if row["title"] else _("{amount}", amount=amount)
+
+
+def _address(request: Request, row: Row) -> str:
+    if row["times"] == 1:
+        return url(request, "payments.entry", entry=row["entry"])
+    day = row["counted_on"].isoformat()
+    query = {name: row[name] for name in ("side", "kind", "state")} | {"customer": row["customer_no"]}
+    return url(request, "payments.list", query={**query, "since": day, "until": day})

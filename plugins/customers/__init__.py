@@ -13,6 +13,7 @@ from kernel import (
     Nav,
     Permission,
     Plugin,
+    QueueItem,
     Record,
     Request,
     Role,
@@ -25,6 +26,7 @@ from kernel import (
     hookimpl,
 )
 from plugins.customers import demo, exports, finding, importing, pages
+from plugins.customers.bulk import jobs as closing
 from plugins.customers.bulk import pages as bulk
 from plugins.customers.changes import pages as changing
 from plugins.customers.finding import jobs as words
@@ -34,7 +36,7 @@ from plugins.customers.identity import pages as identity
 from plugins.customers.leaving import pages as leaving
 from plugins.customers.model import CustomerRow
 from plugins.customers.parts import customer_parts
-from plugins.customers.premises import handing, jobs
+from plugins.customers.premises import handing, jobs, planned
 from plugins.customers.premises import pages as premises
 
 __all__ = ["Groups"]
@@ -55,7 +57,7 @@ def register_permissions() -> Iterable[Permission]:
 
 @hookimpl
 def register_routes() -> Iterable[Route]:
-    parts = (pages, leaving, changing, identity, bulk, premises, handing, groups)
+    parts = (pages, leaving, changing, identity, bulk, premises, handing, planned, groups)
     return tuple(route for part in parts for route in part.ROUTES)
 
 
@@ -73,7 +75,7 @@ def register_services() -> Iterable[Service]:
 
 @hookimpl
 def register_jobs() -> Iterable[Job]:
-    return (*jobs.JOBS, *words.JOBS)
+    return (*jobs.JOBS, *words.JOBS, *closing.JOBS)
 
 
 @hookimpl
@@ -109,6 +111,10 @@ def register_audit_verbs() -> Iterable[Verb]:
     yield Verb("customers.tenure_removed", _("removed a period in the premises {place}: {period}"))
     yield Verb("customers.took_over", _("took over the premises {place} from {since} on"))
     yield Verb("customers.handed_over", _("handed over the premises {place} from {since} on"))
+    yield Verb("customers.handover_planned", _("planned to take over the premises {place} from {since} on"))
+    yield Verb("customers.handover_withdrawn", _("withdrew the planned handover of the premises {place} on {since}"))
+    yield Verb("customers.closing_many", _("began to close customers of a list: {count}"))
+    yield Verb("customers.closing_cancelled", _("stopped the closing of many customers"))
     yield Verb("customers.death_recorded", _("wrote the customer down as deceased on {day}; logins ended: {logins}"))
     yield Verb("customers.death_changed", _("changed what is written down of the customer’s death"))
     yield Verb("customers.death_revoked", _("took the customer’s death back: {reason}"))
@@ -130,6 +136,11 @@ async def customer_tabs(request: Request, customer: int) -> Sequence[Tab]:
     if not request[ACTOR].may("customers.view"):
         return ()
     return await customer_parts(request, customer)
+
+
+@hookimpl
+async def queue_items(request: Request) -> Sequence[QueueItem]:
+    return await planned.queue(request) if request[ACTOR].may("customers.view") else []
 
 
 @hookimpl

@@ -23,6 +23,14 @@ select (
         select died_on, heirs from customers.death where customer = $1 and revoked_at is null
     ) d
 ) as death, (
+    select coalesce(jsonb_agg(to_jsonb(one) order by one.since, one.id), '[]')
+    from (
+        select d.id, d.premises, d.customer, d.since, c.name, p.code, p.street, p.building, p.flat, p.city
+        from customers.planned_handover d
+        join kernel.service_point p on p.id = d.premises join kernel.customer c on c.id = d.customer
+        where d.state = 'planned' and (d.customer = $1 or p.customer = $1) order by d.since, d.id limit 20
+    ) one
+) as plans, (
     select to_jsonb(s) from (select reason, removed_at from customers.tombstone where customer = $1) s
 ) as tombstone
 """
@@ -38,6 +46,16 @@ async def customer_parts(request: Request, customer: int) -> list[Tab]:
         "customer": customer,
         "now": [line for line in lines if not line["tenure"].ends < today],
         "before": [line for line in lines if line["tenure"].ends < today],
+        "plans": [
+            {
+                "premises": facts["premises"],
+                "label": label({**facts, "id": facts["premises"]}),
+                "since": date.fromisoformat(facts["since"]),
+                "is_taking": facts["customer"] == customer,
+                "name": facts["name"],
+            }
+            for facts in row["plans"]
+        ],
         "may_change": may("customers.change") and row["tombstone"] is None,
         "may_identity": may("customers.identity") and row["tombstone"] is None,
     }

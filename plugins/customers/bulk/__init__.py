@@ -1,1 +1,1 @@
-"""One action on every customer of a filtered list, refused when the list is not the one that was looked at any more."""
+"""Closing many customers: asked over a filtered list, done by a job, customer by customer, with progress."""

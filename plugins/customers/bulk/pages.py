@@ -1,19 +1,40 @@
-"""The office closes every customer of a filtered list at once."""
+"""The office closes every customer of a filtered list: the question, the run as it goes on, and all runs."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any, Final, LiteralString, cast
+from typing import Annotated, Any, Final, Literal, LiteralString, cast
 
-from pydantic import BaseModel, StringConstraints
+from pydantic import BaseModel, Field, StringConstraints
 
-from kernel import CONN, Refused, Request, Route, Row, _, ngettext, redirect
+from kernel import (
+    CONN,
+    Badge,
+    Column,
+    Filter,
+    Listing,
+    ListQuery,
+    Refused,
+    Request,
+    Route,
+    Row,
+    _,
+    audit,
+    enqueue,
+    listed,
+    ngettext,
+    not_found,
+    redirect,
+)
 from plugins.customers import store as register
-from plugins.customers.leaving.pages import close_one
+from plugins.customers.bulk import jobs, store
 from plugins.customers.pages import CUSTOMERS, CustomersQuery
+from plugins.customers.words import read_text
 
-MOST: Final = 200
-"""So many at once: a person can still look through them, and one transaction holds them all."""
+MOST: Final = 5000
+"""So many at once: the form carries whom the office has seen."""
+SHOWN: Final = 200
+"""So many are named on the page of the question."""
 _TOLD: Final = 5
 
 
@@ -29,7 +50,8 @@ async def ask(request: Request, query: CustomersQuery) -> Mapping[str, Any]:
     rows = await _listed(request, query) if _kept(request) else ()
     active = [row for row in rows if row["status"] == "active"]
     return {
-        "rows": rows[:MOST],
+        "rows": rows[:SHOWN],
+        "unshown": max(0, min(len(rows), MOST) - SHOWN),
         "is_too_long": len(rows) > MOST,
         "most": MOST,
         "active": len(active),
@@ -40,35 +62,21 @@ async def ask(request: Request, query: CustomersQuery) -> Mapping[str, Any]:
 
 
 async def close(request: Request, form: BulkForm) -> object:
-    """Close everybody of the filtered list who is active: all of them, or nobody."""
+    """Have everybody of the filtered list who is active closed, one after another."""
     if not _kept(request):
         raise Refused(_("Filter the list first: everybody in the register is not closed at once"))
     rows = await _listed(request, CustomersQuery.model_validate(_kept(request)))
     if len(rows) > MOST:
         raise Refused(_("The list has more than {most} customers. Narrow the filters", most=MOST))
     await _refuse_changed(request, {int(one) for one in form.ids.split(",") if one}, rows)
-    refusals: list[str] = []
-    closed = 0
-    for row in rows:
-        if await register.lock_customer(request[CONN], row["id"]) != "active":
-            continue
-        try:
-            await close_one(request, row["id"], row["customer_no"], acknowledged=form.acknowledged)
-            closed += 1
-        except Refused as refused:
-            words = "; ".join(str(text) for text in (*refused.notes, *refused.errors.values()))
-            refusals.append(f"{row['name']} ({row['customer_no']}): {words}")
-    if refusals:
-        raise Refused(
-            ngettext(
-                "Nobody was closed. {count} customer cannot be: {who}",
-                "Nobody was closed. {count} customers cannot be: {who}",
-                len(refusals),
-                who=_some(refusals),
-            )
-        )
-    flash = ngettext("{count} customer closed", "{count} customers closed", closed)
-    return redirect(request, "customers.list", query=_kept(request), flash=flash)
+    active = [row["id"] for row in rows if row["status"] == "active"]
+    if not active:
+        raise Refused(_("Nobody in this list is active."))
+    conn = request[CONN]
+    number = await store.begin(conn, _kept(request), active, acknowledged=form.acknowledged)
+    await audit(conn, "customers.closing_many", subject=f"closing {number}", count=len(active))
+    await enqueue(conn, jobs.CLOSE, {"run": number})
+    return redirect(request, "customers.closing_run", closing_run=number)
 
 
 async def _refuse_changed(request: Request, seen: set[int], rows: Sequence[Row]) -> None:
@@ -109,7 +117,131 @@ def _kept(request: Request) -> dict[str, str]:
     return {name: value for name, value in request.query.items() if name in names and value}
 
 
+# --- runs -----------------------------------------------------------------------------------------------------------
+
+STATES: Final[Mapping[str, Badge]] = {
+    "closing": Badge(_("being closed"), "notice"),
+    "closed": Badge(_("done"), "credit"),
+    "cancelled": Badge(_("cancelled")),
+}
+OUTCOMES: Final[Mapping[str, Badge]] = {
+    "waits": Badge(_("waits")),
+    "closed": Badge(_("closed"), "credit"),
+    "left": Badge(_("was not active")),
+    "refused": Badge(_("not closed"), "due"),
+}
+
+RUNS: Final = Listing(
+    "customers.closing_runs",
+    """
+select r.id, r.state, r.created_at, coalesce(u.name, r.created_by) as created_by,
+       (select count(*) from customers.closing_one o where o.run = r.id) as total
+from customers.closing_run r
+left join kernel.users u on u.id = case when r.created_by ~ '^[0-9]{1,18}$' then r.created_by::bigint end""",
+    (
+        Column("id", _("No."), "number", sort="id", link="customers.closing_run", by={"closing_run": "id"}),
+        Column("created_at", _("Begun"), "moment"),
+        Column("created_by", _("By")),
+        Column("total", _("Customers"), "number"),
+        Column("state", _("State"), "badge", badges=STATES),
+    ),
+    order="-id",
+    filters=(
+        Filter("state", _("State"), "state = {0}", options=tuple((name, one.label) for name, one in STATES.items())),
+    ),
+)
+
+
+def _reason(row: Row) -> object:
+    return read_text(row["reason"]) or ""
+
+
+ONES: Final = Listing(
+    "customers.closing_ones",
+    """
+select o.place as id, o.customer, c.customer_no, c.name, o.outcome, o.reason
+from customers.closing_one o left join kernel.customer c on c.id = o.customer
+where o.run = $1""",
+    (
+        Column("id", _("No."), "number", sort="id"),
+        Column("customer_no", _("Customer no.")),
+        Column("name", _("Customer"), link="kernel.customer", by={"customer": "customer"}),
+        Column("outcome", _("State"), "badge", badges=OUTCOMES),
+        Column("reason", _("Why"), show=_reason),
+    ),
+    order="id",
+    filters=(
+        Filter("number", _("Customer no."), "customer_no = {0}"),
+        Filter(
+            "outcome", _("State"), "outcome = {0}", options=tuple((name, one.label) for name, one in OUTCOMES.items())
+        ),
+    ),
+    title_of="name",
+)
+
+
+class RunsQuery(ListQuery):
+    """What the address of the list of runs may say."""
+
+    state: Literal["", "closing", "closed", "cancelled"] = ""
+
+
+class OnesQuery(ListQuery):
+    """What the address of one run may say."""
+
+    number: str = Field("", max_length=40)
+    outcome: Literal["", "waits", "closed", "left", "refused"] = ""
+
+
+async def runs(request: Request, query: RunsQuery) -> object:
+    """Every run that closed many customers, the newest first."""
+    return await listed(request, RUNS, query)
+
+
+async def show(request: Request, query: OnesQuery) -> object:
+    """One run: how far it is, who was closed, and who was not and why."""
+    found = await _run(request)
+    return await listed(request, ONES, query, args=[found["id"]], extra={"run": found, "state": STATES[found["state"]]})
+
+
+async def cancel(request: Request) -> object:
+    """Stop a run: who is closed stays closed, everybody else stays as they are."""
+    found = await _run(request)
+    if not await store.end(request[CONN], found["id"], "cancelled"):
+        raise Refused(_("This is over already."))
+    await audit(request[CONN], "customers.closing_cancelled", subject=f"closing {found['id']}")
+    return redirect(request, "customers.closing_run", closing_run=found["id"], flash=_("Cancelled"))
+
+
+async def _run(request: Request) -> Row:
+    found = await store.run(request[CONN], int(request.match_info["closing_run"]))
+    if found is None:
+        raise not_found()
+    return found
+
+
+_RUN: Final = r"/admin/customers/bulk/runs/{closing_run:\d+}"
+
 ROUTES: Final = (
+    Route(
+        "GET",
+        "/admin/customers/bulk/runs",
+        runs,
+        "customers.change",
+        "customers.closing_runs",
+        query=RunsQuery,
+        template="customers/closing_runs.html",
+    ),
+    Route(
+        "GET",
+        _RUN,
+        show,
+        "customers.change",
+        "customers.closing_run",
+        query=OnesQuery,
+        template="customers/closing_run.html",
+    ),
+    Route("POST", _RUN, cancel, "customers.change", "customers.cancel_closing"),
     Route(
         "GET",
         "/admin/customers/bulk",

@@ -11,12 +11,14 @@ from kernel import (
     ACTOR,
     CONN,
     SITE,
+    Connection,
     Line,
     PolishDate,
     Refused,
     Request,
     Route,
     Row,
+    Site,
     _,
     audit,
     confirmed,
@@ -55,15 +57,15 @@ async def close(request: Request, form: Closing) -> object:
     customer = await found(request, lock=True)
     if customer["status"] != "active":
         raise Refused(_("This customer is closed already"))
-    await close_one(request, customer["id"], customer["customer_no"], acknowledged=form.acknowledged)
+    await close_one(
+        request[SITE], request[CONN], customer["id"], customer["customer_no"], acknowledged=form.acknowledged
+    )
     return redirect(request, "kernel.customer", flash=_("The customer was closed"), customer=customer["id"])
 
 
-async def close_one(request: Request, customer: int, customer_no: str, *, acknowledged: bool) -> None:
+async def close_one(site: Site, conn: Connection, customer: int, customer_no: str, *, acknowledged: bool) -> None:
     """Close a customer that this transaction holds. Raises Refused as a plugin says."""
-    conn = request[CONN]
-    hooks = request[SITE].registry.hooks
-    await hooks.emit("on_customer_closing", conn, customer=customer, acknowledged=acknowledged)
+    await site.registry.hooks.emit("on_customer_closing", conn, customer=customer, acknowledged=acknowledged)
     await store.set_status(conn, customer, "closed")
     await audit(conn, "customers.closed", customer=customer, subject=customer_no)
 

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from kernel import (
     CONN,
     SITE,
+    Connection,
     Refused,
     Request,
     Route,
+    Site,
     _,
     audit,
     find_customer,
@@ -21,7 +23,16 @@ from kernel import (
 from plugins.customers import store as register
 from plugins.customers.model import CustomerForm
 from plugins.customers.premises import store
-from plugins.customers.premises.model import ROLES, HandoverForm, Tenure, day_before, fault, handover_fault, leaving
+from plugins.customers.premises.model import (
+    ROLES,
+    Handover,
+    HandoverForm,
+    Tenure,
+    day_before,
+    fault,
+    handover_fault,
+    leaving,
+)
 from plugins.customers.premises.pages import one
 
 SLOT: Final = "customers.handover"
@@ -43,41 +54,83 @@ async def ask(request: Request) -> Mapping[str, Any]:
 
 
 async def hand_over(request: Request, form: HandoverForm) -> object:
-    """Let premises pass on: whole, or not at all."""
+    """Let premises pass on: whole, or not at all. On a day to come: plan it."""
     conn, today = request[CONN], request[SITE].clock.today()
     found = await one(request, lock=True)
-    kept: list[Tenure] = found["tenures"]
-    wrong = handover_fault(kept, form.since, today)
+    wrong = handover_fault(found["tenures"], form.since, today)
     if wrong:
         raise Refused(wrong, field="since")
-    customer, ending = await _new_owner(request, form, found), leaving(kept, form.since)
-    if any(one.customer == customer and one.role == form.role for one in ending):
+    if found["plan"] is not None and form.since >= found["plan"].handover.since:
+        message = _(
+            "A handover is planned for {day} already, to {name}. Withdraw it first",
+            day=short_date(found["plan"].handover.since),
+            name=found["plan"].name,
+        )
+        raise Refused(message, field="since")
+    customer = await _new_owner(request, form, found)
+    handover = Handover(found["id"], customer, form.role, form.share, form.since, form.carry)
+    day, name = short_date(form.since), await _name(request, customer)
+    if form.since > today:
+        _refused(found["tenures"], handover)
+        await _plan(conn, found, handover)
+        flash = _("Planned: from {day} on {name} has the premises", day=day, name=name)
+    else:
+        await pass_on(request[SITE], conn, found, handover)
+        flash = _("Handed over from {day} on: {name}", day=day, name=name)
+    return redirect(request, "customers.premises", premises=found["id"], flash=flash)
+
+
+async def _plan(conn: Connection, found: Mapping[str, Any], handover: Handover) -> None:
+    if await store.plan(conn, handover) is None:
+        raise Refused(_("A handover of these premises is planned already"), field="since")
+    await audit(
+        conn,
+        "customers.handover_planned",
+        customer=handover.customer,
+        subject=f"premises {found['id']}",
+        place=found["label"],
+        since=handover.since,
+    )
+
+
+def _refused(kept: Sequence[Tenure], handover: Handover) -> list[Tenure]:
+    """The periods that end with a handover. Raises Refused when it may not stand."""
+    ending = leaving(kept, handover.since)
+    if any(one.customer == handover.customer and one.role == handover.role for one in ending):
         raise Refused(_("This customer has the premises already"), field="customer_no")
-    last = day_before(form.since)
-    await store.end_tenures(conn, ending, last)
-    tenure = Tenure(0, customer, form.role, form.since, None, form.share)
     over = {one.id for one in ending}
-    fault_found = fault([one for one in kept if one.id not in over], tenure)
-    if fault_found:
-        raise Refused(fault_found[1], field=fault_found[0])
+    tenure = Tenure(0, handover.customer, handover.role, handover.since, None, handover.share)
+    wrong = fault([one for one in kept if one.id not in over], tenure)
+    if wrong:
+        raise Refused(wrong[1], field=wrong[0])
+    return ending
+
+
+async def pass_on(site: Site, conn: Connection, found: Mapping[str, Any], handover: Handover) -> None:
+    """Let premises that this transaction holds pass on, on a day that has come. Raises Refused."""
+    today, since, customer = site.clock.today(), handover.since, handover.customer
+    wrong = handover_fault(found["tenures"], since, today)
+    if wrong:
+        raise Refused(wrong, field="since")
+    ending = _refused(found["tenures"], handover)
+    await store.end_tenures(conn, ending, day_before(since))
+    tenure = Tenure(0, customer, handover.role, since, None, handover.share)
     await store.add_tenure(conn, found["id"], tenure)
     await store.settle(conn, [found["id"]], today)
     before = tuple(dict.fromkeys(one.customer for one in ending if one.customer != customer))
-    await request[SITE].registry.hooks.emit(
+    await site.registry.hooks.emit(
         "on_premises_handed_over",
         conn,
         customer=customer,
         premises=found["id"],
         before=before,
-        since=form.since,
-        carry=form.carry,
+        since=since,
+        carry=handover.carry,
     )
-    facts: dict[str, object] = {"place": found["label"], "since": form.since}
+    facts: dict[str, object] = {"place": found["label"], "since": since}
     await audit(conn, "customers.took_over", customer=customer, subject=f"premises {found['id']}", **facts)
     for former in before:
         await audit(conn, "customers.handed_over", customer=former, subject=f"premises {found['id']}", **facts)
-    flash = _("Handed over from {day} on: {name}", day=short_date(form.since), name=await _name(request, customer))
-    return redirect(request, "customers.premises", premises=found["id"], flash=flash)
 
 
 async def _new_owner(request: Request, form: HandoverForm, found: Mapping[str, Any]) -> int:

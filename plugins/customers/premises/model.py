@@ -12,6 +12,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, Field
 
 from kernel import Line, PolishDate, Quantity, Row, Text, _, short_date
 from plugins.customers.model import CustomerNo, Email, Phone, one_email, one_phone
+from plugins.customers.words import read_text
 
 ROLES: Final[Mapping[str, Text]] = {"owner": _("owner"), "tenant": _("tenant"), "payer": _("payer")}
 _EARLIEST, _LATEST = date.min, date.max
@@ -156,10 +157,54 @@ def fault(kept: Iterable[Tenure], new: Tenure) -> tuple[str, Text] | None:
     return None
 
 
+FURTHEST: Final = timedelta(days=366)
+"""How far ahead a handover may be planned."""
+
+
+@dataclass(frozen=True, slots=True)
+class Handover:
+    """Premises pass to a customer on the day ``since``; ``carry``: with the recurring fees."""
+
+    premises: int
+    customer: int
+    role: str
+    share: Decimal | None
+    since: date
+    carry: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """A handover of a day to come, and who planned it. ``trouble``: why it could not take effect on its day."""
+
+    id: int
+    handover: Handover
+    customer_no: str
+    name: str
+    created_by: str
+    trouble: Text | None
+
+
+def planned_of(facts: Mapping[str, Any] | None) -> Planned | None:
+    """A planned handover as JSON brings it, or None."""
+    if facts is None:
+        return None
+    handover = Handover(
+        facts["premises"],
+        facts["customer"],
+        facts["role"],
+        None if facts["share"] is None else Decimal(str(facts["share"])),
+        date.fromisoformat(facts["since"]),
+        facts["carry"],
+    )
+    trouble = read_text(facts["trouble"])
+    return Planned(facts["id"], handover, facts["customer_no"], facts["name"], facts["created_by"], trouble)
+
+
 def handover_fault(kept: Sequence[Tenure], since: date, today: date) -> Text | None:
-    """Why premises cannot pass to somebody on a day, or None."""
-    if since > today:
-        return _("Hand the premises over on their day at the earliest: until then the former owner has them")
+    """Why premises cannot pass to somebody on a day, or None. A day to come is planned for."""
+    if since > today + FURTHEST:
+        return _("A handover can be planned for a year ahead at most")
     for one in kept:
         if one.begins > since:
             return _("From {day} on somebody else is written down already. Change that period first", day=one.begins)

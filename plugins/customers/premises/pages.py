@@ -123,6 +123,7 @@ async def show(request: Request) -> Mapping[str, Any]:
         "now": [tenure for tenure in tenures if tenure.holds_on(today)],
         "later": [tenure for tenure in tenures if tenure.begins > today],
         "before": [tenure for tenure in tenures if tenure.ends < today],
+        "plan": found["plan"],
         "roles": ROLES,
         "period": period,
         "may_change": request[ACTOR].may("customers.change") and found["removed_for"] is None,

@@ -9,11 +9,18 @@ from typing import Any, Final, LiteralString
 
 from kernel import Connection, Refused, _
 from plugins.customers.model import ServicePointForm
-from plugins.customers.premises.model import Tenure, label, tenure_of
+from plugins.customers.premises.model import Handover, Tenure, label, planned_of, tenure_of
 
 PREMISES_SQL: Final[LiteralString] = """
 select p.id, p.customer, p.code, p.kind, p.street, p.building, p.flat, p.postal_code, p.city, p.unit, p.source,
        p.created_at, t.reason as removed_for, t.removed_at,
+       (select jsonb_build_object('id', d.id, 'premises', d.premises, 'customer', d.customer,
+                   'customer_no', c.customer_no, 'name', c.name, 'role', d.role,
+                   'share', d.share, 'since', d.since, 'carry', d.carry,
+                   'trouble', d.trouble, 'created_by', coalesce(w.name, d.created_by), 'created_at', d.created_at)
+        from customers.planned_handover d join kernel.customer c on c.id = d.customer
+        left join kernel.users w on w.id = case when d.created_by ~ '^[0-9]{1,18}$' then d.created_by::bigint end
+        where d.premises = p.id and d.state = 'planned') as plan,
        coalesce((select max(h.id) from customers.change h where h.premises = p.id), 0) as version,
        (select coalesce(jsonb_agg(to_jsonb(one) order by one.since desc nulls last, one.id desc), '[]') from (
             select u.id, u.customer, c.customer_no, c.name, c.status, u.role, u.share, u.since, u.until
@@ -33,7 +40,12 @@ async def premises(conn: Connection, number: int, *, lock: bool = False) -> dict
     row = await conn.fetchrow(PREMISES_SQL, number)
     if row is None:
         return None
-    return {**row, "label": label(row), "tenures": [tenure_of(one) for one in row["tenures"]]}
+    return {
+        **row,
+        "label": label(row),
+        "tenures": [tenure_of(one) for one in row["tenures"]],
+        "plan": planned_of(row["plan"]),
+    }
 
 
 ADD_SQL: Final[LiteralString] = """
@@ -171,3 +183,24 @@ order by premises
 async def turning(conn: Connection, today: date) -> list[int]:
     """Premises in which a period began or ended in these weeks."""
     return [row["premises"] for row in await conn.fetch(TURNING_SQL, today)]
+
+
+# --- handovers of a day to come -------------------------------------------------------------------------------------
+
+PLAN_SQL: Final[LiteralString] = """
+insert into customers.planned_handover (premises, customer, role, share, since, carry) values ($1, $2, $3, $4, $5, $6)
+on conflict (premises) where state = 'planned' do nothing returning id
+"""
+
+
+async def plan(conn: Connection, handover: Handover) -> int | None:
+    """Keep a handover until its day; its number. None: one is planned for these premises already."""
+    return await conn.fetchval(
+        PLAN_SQL,
+        handover.premises,
+        handover.customer,
+        handover.role,
+        handover.share,
+        handover.since,
+        handover.carry,
+    )

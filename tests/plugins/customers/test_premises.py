@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from datetime import date
+from dataclasses import replace
+from datetime import UTC, date, datetime, time
 from decimal import Decimal
 
 import pytest
 
-from kernel import Connection, Role
+from kernel import Clock, Connection, Role, Site
 from kernel.testing import Office
+from plugins.customers.premises import planned
 from plugins.customers.premises.model import Tenure, fault, handover_fault, period
 from tests.plugins.customers.test_pages import ANNA, id_of
 
@@ -40,7 +42,8 @@ def test_a_period_may_stand_or_not() -> None:
 def test_a_handover_has_its_day() -> None:
     kept = [owner(1, date(2026, 3, 1), None, number=1)]
     assert handover_fault(kept, TODAY, TODAY) is None
-    assert handover_fault(kept, date(2026, 11, 25), TODAY) is not None, "not before its day"
+    assert handover_fault(kept, date(2026, 11, 25), TODAY) is None, "planned until its day"
+    assert handover_fault(kept, date(2027, 11, 26), TODAY) is not None, "more than a year ahead"
     assert handover_fault(kept, date(2026, 3, 1), TODAY) is not None, "a period of no days"
     assert handover_fault(kept, date(2026, 2, 1), TODAY) is not None, "somebody came later"
 
@@ -62,10 +65,10 @@ async def test_a_flat_passes_from_hand_to_hand(office: Office, conn: Connection)
         await admin.post("/admin/customers/add", form)
     anna, jan = await id_of(conn, "1001"), await id_of(conn, "1002")
 
-    # Nobody → Anna, who is there already; a number that nobody has; a day that has not come.
+    # Nobody → Anna, who is there already; a number that nobody has; a day too far ahead.
     address = f"/admin/premises/{flat}/hand-over"
     assert (await admin.get(address)).status == 200
-    for wrong in ({"since": "25.11.2026", "customer_no": "1001"}, {"since": "01.02.2026", "customer_no": "77"}):
+    for wrong in ({"since": "25.11.2028", "customer_no": "1001"}, {"since": "01.02.2026", "customer_no": "77"}):
         assert (await admin.post(address, wrong)).status == 422
     assert (await admin.post(address, {"since": "01.02.2026", "customer_no": "1001", "share": "100"})).status == 303
     assert await billed(conn) == anna
@@ -158,3 +161,72 @@ async def test_a_superadministrator_removes_premises_for_good(office: Office, co
     page = await boss.post(address, {"reason": "wyburzony", "password": "nie to"})
     assert page.status == 422
     assert await conn.fetchval("select street from kernel.service_point") == "Lipowa"
+
+
+async def on_the_day(site: Site, day: date) -> None:
+    """The hourly job, on another day."""
+    later = replace(site, clock=Clock(now=lambda: datetime.combine(day, time(12), UTC)))
+    await planned.turn(later, {})
+
+
+async def test_a_handover_is_planned_and_takes_effect_on_its_day(office: Office, site: Site, conn: Connection) -> None:
+    admin = await office.visitor(Role.ADMIN)
+    await admin.post("/admin/premises/add", PLACE)
+    for form in (ANNA, JAN):
+        await admin.post("/admin/customers/add", form)
+    anna, jan = await id_of(conn, "1001"), await id_of(conn, "1002")
+    flat = await conn.fetchval("select id from kernel.service_point")
+    address = f"/admin/premises/{flat}/hand-over"
+    assert (await admin.post(address, {"since": "01.02.2026", "customer_no": "1001"})).status == 303
+    assert (await admin.post(f"{address}/withdraw", {})).status == 422, "nothing is planned"
+
+    plan = {"since": "01.12.2026", "customer_no": "1002"}
+    assert (await admin.post(address, plan | {"customer_no": "1001"})).status == 422, "she has it already"
+    assert (await admin.post(address, plan)).status == 303
+    assert await billed(conn) == anna
+    page = (await admin.get(f"/admin/premises/{flat}")).text
+    assert "Zaplanowane przekazanie" in page
+    assert "1 grudnia 2026" in page
+    assert "Zaplanowane: przejmuje od 1 grudnia 2026" in (await admin.get(f"/admin/customers/{jan}")).text
+    assert (await admin.post(address, plan)).status == 422, "one at a time"
+
+    # Withdrawn: everything is as before. Then planned again.
+    assert (await admin.post(f"{address}/withdraw", {})).status == 303
+    await on_the_day(site, date(2026, 12, 1))
+    assert await billed(conn) == anna
+    assert (await admin.post(address, plan)).status == 303
+
+    # The day before nothing happens; on the day it does, once however often the job runs.
+    await on_the_day(site, date(2026, 11, 30))
+    assert await billed(conn) == anna
+    for _again in range(2):
+        await on_the_day(site, date(2026, 12, 1))
+    assert await billed(conn) == jan
+    rows = await conn.fetch("select customer, since, until from customers.tenure order by since")
+    assert [tuple(row) for row in rows] == [
+        (anna, date(2026, 2, 1), date(2026, 11, 30)),
+        (jan, date(2026, 12, 1), None),
+    ]
+    assert (await admin.post(f"{address}/withdraw", {})).status == 422, "it is done"
+    actor = await conn.fetchval(
+        "select actor from kernel.audit_log where verb = 'customers.took_over' and customer = $1", jan
+    )
+    assert actor == str(admin.user)
+
+
+async def test_a_planned_handover_that_cannot_be_done_says_why(office: Office, site: Site, conn: Connection) -> None:
+    admin = await office.visitor(Role.ADMIN)
+    await admin.post("/admin/premises/add", PLACE)
+    await admin.post("/admin/customers/add", JAN)
+    jan, flat = await id_of(conn, "1002"), await conn.fetchval("select id from kernel.service_point")
+    address = f"/admin/premises/{flat}/hand-over"
+    assert (await admin.post(address, {"since": "25.11.2026", "customer_no": "1002"})).status == 303
+    assert (await admin.post(f"/admin/customers/{jan}/close")).status == 303
+    await on_the_day(site, date(2026, 11, 25))
+    assert await billed(conn) is None
+    assert "nie jest już aktywny" in (await admin.get(f"/admin/premises/{flat}")).text
+    assert "przekazanie lokalu nie doszło" in (await admin.get("/admin/")).text
+    assert (await admin.post(f"/admin/customers/{jan}/reopen")).status == 303
+    await on_the_day(site, date(2026, 11, 26))
+    assert await billed(conn) == jan
+    assert await conn.fetchval("select since from customers.tenure") == date(2026, 11, 25), "from the planned day"

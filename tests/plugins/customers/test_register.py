@@ -5,15 +5,17 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 
 import asyncpg
 import pytest
 
-from kernel import Batch, Connection, Role, SourceChange, SourceRow, Stamp
+from kernel import Batch, Connection, Refused, Role, SourceChange, SourceRow, Stamp, _
 from kernel.auth.passwords import hash_password
 from kernel.testing import Office, Visitor
 from plugins.customers import store
+from plugins.customers.bulk.jobs import close_many
 from plugins.customers.model import CustomerRow, one_phone, parse_account_no, parse_pesel, parse_regon
 from tests.plugins.customers.test_pages import ANNA, id_of
 
@@ -308,9 +310,68 @@ async def test_a_list_that_changed_is_not_closed(office: Office, conn: Connectio
     assert await conn.fetchval("select count(*) from kernel.customer where status = 'closed'") == 0
     ids = re.findall(r'name="ids" value="([\d,]+)"', refused.text)[0]
     assert (await admin.post(address, {"ids": ids})).status == 303
+    assert await conn.fetchval("select count(*) from kernel.customer where status = 'closed'") == 0, "a job does it"
+    await close_many(office.site, {"run": 1})
     rows = await conn.fetch("select customer_no from kernel.customer where status = 'closed' order by customer_no")
     assert [row["customer_no"] for row in rows] == ["1001", "3"]
     assert (await admin.post("/admin/customers/bulk", {"ids": "1'"})).status == 422
+
+
+async def test_many_are_closed_one_by_one(office: Office, conn: Connection) -> None:
+    admin = await office.visitor(Role.ADMIN)
+    await conn.execute(
+        "insert into kernel.customer (customer_no, name, street)"
+        " select n::text, 'Lokator ' || n, 'Długa' from generate_series(1, 250) n"
+    )
+
+    async def begun() -> str:
+        page = (await admin.get("/admin/customers/bulk?street=D%C5%82u")).text
+        ids = re.findall(r'name="ids" value="([\d,]+)"', page)[0]
+        answer = await admin.post("/admin/customers/bulk?street=D%C5%82u", {"ids": ids})
+        assert answer.status == 303
+        return answer.headers["Location"].partition("?")[0]
+
+    # Cancelled before the worker comes: nobody is touched, and the page says so.
+    first = await begun()
+    page = (await admin.get(first)).text
+    assert "0 z 250 klientów" in page
+    assert 'data-progress="closing"' in page
+    assert (await admin.post(first)).status == 303
+    assert (await admin.post(first)).status == 422, "over"
+    await close_many(office.site, {"run": 1})
+    assert await conn.fetchval("select count(*) from kernel.customer where status = 'closed'") == 0
+
+    # One is closed meanwhile, one cannot be: everybody else is closed, and the list says who was not and why.
+    second = await begun()
+    await conn.execute("update kernel.customer set status = 'closed' where customer_no = '7'")
+
+    hooks = office.site.registry.hooks
+
+    class Strict:
+        async def emit(self, name: str, conn: Connection, **facts: object) -> None:
+            number = await conn.fetchval("select customer_no from kernel.customer where id = $1", facts["customer"])
+            if number == "9":
+                raise Refused(_("This customer is not active any more"))
+            await hooks.emit(name, conn, **facts)
+
+    site = replace(office.site, registry=replace(office.site.registry, hooks=Strict()))  # pyright: ignore
+    await close_many(site, {"run": 2})
+    await close_many(site, {"run": 2})
+    rows = await conn.fetch(
+        "select outcome, count(*) from customers.closing_one where run = 2 group by outcome order by outcome"
+    )
+    assert [tuple(row) for row in rows] == [("closed", 248), ("left", 1), ("refused", 1)]
+    page = (await admin.get(f"{second}?outcome=refused")).text
+    assert "Lokator 9" in page
+    assert "nie jest już aktywny" in page
+    assert await conn.fetchval("select status from kernel.customer where customer_no = '9'") == "active"
+    told = await conn.fetchval(
+        "select count(*) from kernel.audit_log where verb = 'customers.closed' and actor = $1", str(admin.user)
+    )
+    assert told == 248
+    assert (await admin.get(f"{second}?format=csv")).text.count("\r\n") == 251
+    assert "Lokator" not in (await admin.get("/admin/customers/bulk/runs")).text
+    assert (await admin.get("/admin/customers/bulk/runs/99")).status == 404
 
 
 async def test_rights_withdrawn_in_the_middle_of_a_form(office: Office, conn: Connection) -> None:

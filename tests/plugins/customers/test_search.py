@@ -165,3 +165,25 @@ async def test_a_name_leaves_the_words_with_its_last_bearer(site: Site, conn: Co
     known = {row["word"] for row in await conn.fetch("select word from customers.word")}
     assert not {"zaneta", "lacka"} & known
     assert {"kowalski", "lipowa", "zeglarska"} <= known
+
+
+async def test_premises_that_nobody_has_are_found_by_their_address(office: Office, conn: Connection) -> None:
+    for number, flat in enumerate(("90", "91")):
+        await conn.execute(
+            "insert into kernel.service_point (code, street, building, flat, city)"
+            " values ($1, 'Jaśminowa', '3', $2, 'Poznań')",
+            f"J-{number}",
+            flat,
+        )
+    jan = await people.add_customer(conn, CustomerData(customer_no="K-2001", name="Jan Nikt"))
+    await conn.execute("update kernel.service_point set customer = $1 where flat = '91'", jan)
+    rows = await finding.found(conn, "jasminowa 3 90")
+    assert [(row["id"], row["code"]) for row in rows] == [(None, "J-0")]
+    assert [row["customer_no"] for row in await finding.found(conn, "Jaśminowa 3/91")] == ["K-2001"]
+    assert [row["customer_no"] for row in await finding.found(conn, "jaśmniowa")] == ["K-2001", None], "mistyped"
+    admin = await office.visitor(Role.ADMIN)
+    page = (await admin.get("/admin/search?q=Ja%C5%9Bminowa+3%2F90")).text
+    number = await conn.fetchval("select id from kernel.service_point where flat = '90'")
+    assert f'href="/admin/premises/{number}"' in page
+    assert "Pusty lokal" in page
+    assert "Jaśminowa 3/90, Poznań" in page

@@ -30,7 +30,7 @@ from kernel import (
     redirect,
 )
 from plugins.importers import engine, jobs, store
-from plugins.importers.labels import named, told
+from plugins.importers.labels import named, spoken, told
 from plugins.importers.model import EntityReport, Reason, differences
 
 STATES: Final = {
@@ -133,6 +133,7 @@ async def run(request: Request, view: View) -> Mapping[str, Any]:
     shown = rows[: store.PAGE]
     return {
         "run": found,
+        "reason": spoken(found.reason, labels),
         "state": STATES[found.state],
         "reports": [_report(report, labels) for report in found.reports],
         "show": show,
@@ -241,9 +242,13 @@ def _report(report: EntityReport, labels: Mapping[str, Text]) -> dict[str, Any]:
         else None,
         "fields": [(named(name), count) for name, count in report.fields.items()],
         "errors": [
-            {"field": named(error["field"]), "text": Text(error["message"]), "count": error["count"]}
+            {
+                "field": named(error["field"]),
+                "text": Text(error["message"], error.get("values", {})),
+                "count": error["count"],
+            }
             for error in report.errors
-            if "{" not in error["message"]
+            if "values" in error or "{" not in error["message"]
         ],
     }
 

@@ -242,7 +242,7 @@ async def compare(conn: Connection, profile: str, run: int, record: str, togethe
     await conn.execute(NESTED_LOOPS_ON_SQL)
     assert counted is not None  # noqa: S101  (an aggregate always has a row)
     fields = await conn.fetch(COUNT_FIELDS_SQL, run, record)
-    examples = await bad_rows(conn, run, record, 20)
+    examples = await bad_rows(conn, run, record, EXAMPLES)
     return EntityReport(
         record=record,
         total=counted["staged"] + counted["wrong"],
@@ -562,6 +562,8 @@ def _run(row: Row) -> Run:
     )
 
 
+EXAMPLES: Final = 20
+"""So many wrong rows go with a report."""
 BAD_ROWS_SQL: Final[LiteralString] = """
 select number, external_id, reasons from importers.bad_row where run = $1 and record = $2 order by number limit $3
 """

@@ -21,10 +21,8 @@ from kernel import (
     Verb,
     _,
     hookimpl,
-    ngettext,
-    url,
 )
-from plugins.importers import commands, jobs, pages, profile_pages, store
+from plugins.importers import commands, desk, jobs, pages, profile_pages, store
 from plugins.importers.encodings import POLISH, Encoding, detect, detect_in, is_utf8
 from plugins.importers.face import Freshness, LastImport
 from plugins.importers.profile import SourcePath, WithPassword
@@ -121,15 +119,9 @@ async def page_slot(request: Request, name: str) -> Sequence[Card]:
 
 @hookimpl
 async def queue_items(request: Request) -> Sequence[QueueItem]:
-    if not request[ACTOR].may("importers.view"):
-        return ()
-    found = await store.trouble(request[CONN])
-    if found is None:
-        return ()
-    failed, waiting = found["failed"], found["waiting"]
-    address = url(request, "importers.runs")
-    items = (
-        QueueItem(ngettext("{count} failed import", "{count} failed imports", failed), failed, address, order=5),
-        QueueItem(ngettext("{count} import to apply", "{count} imports to apply", waiting), waiting, address, order=15),
-    )
-    return [item for item in items if item.count]
+    return await desk.queue(request) if request[ACTOR].may("importers.view") else ()
+
+
+@hookimpl
+async def dashboard_cards(request: Request) -> Sequence[Card]:
+    return await desk.cards(request) if request[ACTOR].may("importers.view") else ()

@@ -53,8 +53,17 @@ def directory(site: Site) -> Path | None:
 
 def source_table(text: str) -> Mapping[str, Any]:
     """The ``[source]`` of a profile's text; empty when there is none."""
+    return _table(text, "source")
+
+
+def head_of(text: str) -> Mapping[str, Any]:
+    """The ``[profile]`` of a profile's text; empty when there is none."""
+    return _table(text, "profile")
+
+
+def _table(text: str, name: str) -> Mapping[str, Any]:
     try:
-        found: object = tomllib.loads(text).get("source")
+        found: object = tomllib.loads(text).get(name)
     except tomllib.TOMLDecodeError:
         return {}
     return cast("Mapping[str, Any]", found) if isinstance(found, Mapping) else {}
@@ -63,12 +72,12 @@ def source_table(text: str) -> Mapping[str, Any]:
 async def known(site: Site, conn: Connection) -> list[Known]:
     """Every profile, the operator's first."""
     kept = await store.profiles(conn)
-    return [*_of_directory(site), *(_of_text(site, row["name"], row["title"], row["text"]) for row in kept)]
+    return [*of_directory(site), *(_of_text(site, row["name"], row["title"], row["text"]) for row in kept)]
 
 
 async def find(site: Site, conn: Connection, name: str) -> Known | None:
     """A profile by its name, or None."""
-    for one in _of_directory(site):
+    for one in of_directory(site):
         if one.name == name:
             return one
     kept = await store.kept_profile(conn, name)
@@ -116,7 +125,8 @@ def _parsed(site: Site, name: str, text: str, upload: Path | None) -> Profile:
     return replace(profile, head=profile.head.model_copy(update={"name": name}))
 
 
-def _of_directory(site: Site) -> list[Known]:
+def of_directory(site: Site) -> list[Known]:
+    """The operator's profiles."""
     place = directory(site)
     if place is None or not place.is_dir():
         return []

@@ -10,6 +10,7 @@ from typing import Any
 
 from kernel import Argument, Money, Site, Text, _, ngettext
 from plugins.importers import engine
+from plugins.importers.labels import spoken
 from plugins.importers.model import BadRow, EntityReport
 from plugins.importers.profile import Profile, ProfileError, read_profile
 
@@ -114,7 +115,10 @@ def _lines(profile: Profile, outcome: engine.Outcome) -> Iterator[str]:
         if report.wrong > len(report.examples):
             more = ngettext("and {count} more", "and {count} more", report.wrong - len(report.examples))
             yield f"    {more}"
-    yield str(outcome.reason or STATES[outcome.state])
+            for error in report.errors:
+                yield f"    {error['count']} × {error['field']}: {Text(error['message'], error['values'])}"
+    labels = {planned.record.name: planned.record.label for planned in profile.entities}
+    yield str(spoken(outcome.reason, labels) or STATES[outcome.state])
 
 
 def counts(report: EntityReport) -> str:

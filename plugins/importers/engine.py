@@ -4,15 +4,30 @@ from __future__ import annotations
 
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import date
 from typing import Final
 
 import structlog
 
-from kernel import Batch, Connection, Record, Refused, Site, SourceChange, SourceError, SourceRow, Stamp, Text, _, audit
+from kernel import (
+    Batch,
+    Connection,
+    RawRow,
+    Record,
+    Refused,
+    Site,
+    SourceChange,
+    SourceError,
+    SourceRow,
+    Stamp,
+    Text,
+    _,
+    audit,
+)
 from plugins.importers import store
-from plugins.importers.model import BadRow, EntityReport, GoodRow, Reason, RowReader, Wrong, exceeded
+from plugins.importers.model import BadRow, EntityReport, GoodRow, Reason, RowReader, Wrong, exceeded, hopeless
 from plugins.importers.profile import Planned, Profile, ProfileError, match_name, nearest
 
 _log = structlog.get_logger("ebok.importers")
@@ -83,8 +98,7 @@ async def rehearse(site: Site, profile: Profile) -> Outcome:
     try:
         async with site.db.transaction(Stamp("import")) as conn:
             run = await store.begin_run(conn, profile.head.name, profile.head.title, approve=False)
-            reports = await _compare(conn, profile, run, Watch(site, None))
-            reason = _stopped(profile, reports)
+            reports, reason = await _compare(conn, profile, run, Watch(site, None))
             raise _Rehearsed(Outcome(None, "stopped" if reason else "checked", reports, reason))
     except _Rehearsed as rehearsed:
         return rehearsed.outcome
@@ -141,9 +155,8 @@ async def _executed(
     approve: bool,
     today: date,
 ) -> Outcome:
-    reports = await _compare(conn, profile, run, watch)
+    reports, reason = await _compare(conn, profile, run, watch)
     await store.replace_earlier(conn, profile.head.name, run)
-    reason = _stopped(profile, reports)
     if reason is not None:
         await store.end_run(conn, run, "stopped", reason=reason, reports=reports)
         return Outcome(run, "stopped", reports, reason)
@@ -346,14 +359,29 @@ async def _batches(
         yield batch()
 
 
-async def _compare(conn: Connection, profile: Profile, run: int, watch: Watch) -> tuple[EntityReport, ...]:
+class _Hopeless(Exception):
+    """Almost all of an entity is wrong; ``report`` says what was seen of it."""
+
+    def __init__(self, reason: Text, report: EntityReport) -> None:
+        super().__init__(reason.message)
+        self.reason, self.report = reason, report
+
+
+async def _compare(
+    conn: Connection, profile: Profile, run: int, watch: Watch
+) -> tuple[tuple[EntityReport, ...], Text | None]:
+    """What differs, entity by entity, and why the run must stop, if it must."""
     name = profile.head.name
     if not await store.lock_profile(conn, name) or await store.under_way(conn, name, run, with_queued=False):
         raise ImportFailed(_("Another import of this profile is under way. Try again in a moment."))
     tables = await profile.source.discover(profile.settings)
     reports: list[EntityReport] = []
     for planned in profile.entities:
-        wrong = await _stage(conn, profile, planned, tables, run, watch)
+        try:
+            wrong = await _stage(conn, profile, planned, tables, run, watch)
+        except _Hopeless as found:
+            await store.clear_staged(conn, run)
+            return (*reports, found.report), found.reason
         twice = Reason(planned.entity.key, "The same key comes more than once")
         doubled = await store.set_aside_twice(conn, run, planned.record.name, twice)
         if doubled:
@@ -364,7 +392,7 @@ async def _compare(conn: Connection, profile: Profile, run: int, watch: Watch) -
         owners = {name: rule.owner for name, rule in planned.entity.fields.items() if rule.owner != "newest"}
         reports.append(replace(report, errors=wrong.as_json(), owners=owners))
     await store.clear_staged(conn, run)
-    return tuple(reports)
+    return tuple(reports), _stopped(profile, reports)
 
 
 async def _stage(
@@ -375,34 +403,58 @@ async def _stage(
     run: int,
     watch: Watch,
 ) -> Wrong:
-    """Read an entity's rows; valid ones are staged, of wrong ones the first of each kind set aside."""
+    """Read an entity's rows; valid ones are staged, of wrong ones the first of each kind set aside.
+
+    Raises _Hopeless.
+    """
     wrong = Wrong()
     entity, record = planned.entity, planned.record
     what, reader, number = entity.query or "", None, 0
     if entity.table is not None:
         what = _table(profile, planned, tables)
         reader = RowReader(entity, record, _columns(profile, planned, tables[what]))
-    async for rows in profile.source.stream(profile.settings, what):
-        good: list[GoodRow] = []
-        bad: list[BadRow] = []
-        keys: list[str | None] = []
-        for raw in rows:
-            if reader is None:
-                reader = RowReader(entity, record, _columns(profile, planned, list(raw)))
-            number += 1
-            row = reader.read(number, raw)
-            if isinstance(row, GoodRow):
-                good.append(row)
-            else:
-                keys.append(row.external_id)
-                if wrong.add(row):
-                    bad.append(row)
-        if good:
-            await store.stage(conn, run, record.name, good)
-        if keys:
-            await store.set_aside(conn, run, record.name, bad, keys)
-        await watch.tell("reading", number)
+    async with _rows(profile, what) as batches:
+        async for rows in batches:
+            good: list[GoodRow] = []
+            bad: list[BadRow] = []
+            keys: list[str | None] = []
+            for raw in rows:
+                if reader is None:
+                    reader = RowReader(entity, record, _columns(profile, planned, list(raw)))
+                number += 1
+                row = reader.read(number, raw)
+                if isinstance(row, GoodRow):
+                    good.append(row)
+                else:
+                    keys.append(row.external_id)
+                    if wrong.add(row):
+                        bad.append(row)
+            if good:
+                await store.stage(conn, run, record.name, good)
+            if keys:
+                await store.set_aside(conn, run, record.name, bad, keys)
+            reason = hopeless(record.name, number, wrong.rows, profile.head.give_up_after)
+            if reason is not None:
+                examples = tuple(await store.bad_rows(conn, run, record.name, store.EXAMPLES))
+                raise _Hopeless(
+                    reason,
+                    EntityReport(
+                        record.name, total=number, wrong=wrong.rows, errors=wrong.as_json(), examples=examples
+                    ),
+                )
+            await watch.tell("reading", number)
     return wrong
+
+
+@asynccontextmanager
+async def _rows(profile: Profile, what: str) -> AsyncGenerator[AsyncIterator[Sequence[RawRow]]]:
+    """The rows of a table or query; the source is let go at the end, read through or not."""
+    rows = profile.source.stream(profile.settings, what)
+    try:
+        yield rows
+    finally:
+        if isinstance(rows, AsyncGenerator):
+            await rows.aclose()
 
 
 @dataclass(frozen=True, slots=True)
@@ -431,17 +483,13 @@ async def _peeked(profile: Profile, planned: Planned, tables: Mapping[str, Seque
     what = entity.query or _table(profile, planned, tables)
     found: list[GoodRow | BadRow] = []
     reader = None if entity.table is None else RowReader(entity, record, _columns(profile, planned, tables[what]))
-    rows = profile.source.stream(profile.settings, what)
-    try:
-        async for raw in rows:
+    async with _rows(profile, what) as batches:
+        async for raw in batches:
             for row in raw[: PEEKED - len(found)]:
                 reader = reader or RowReader(entity, record, _columns(profile, planned, list(row)))
                 found.append(reader.read(len(found) + 1, row))
             if len(found) == PEEKED:
                 break
-    finally:
-        if isinstance(rows, AsyncGenerator):
-            await rows.aclose()
     return Peeked(record, entity.table or "", tuple(found))
 
 

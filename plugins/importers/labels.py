@@ -59,6 +59,14 @@ def named(field: str) -> Text | str:
     return FIELDS.get(field, field)
 
 
+def spoken(reason: Text | None, records: Mapping[str, Text]) -> Text | None:
+    """A reason that calls a record as people do: «Charges», not ``payments.charge``."""
+    name = reason.values.get("record") if reason else None
+    if reason is None or name not in records:
+        return reason
+    return Text(reason.message, {**reason.values, "record": records[str(name)]})
+
+
 def told(value: object, *, is_money: bool) -> str:
     """A field's kept value as people read it: days as 24.11.2026, amounts as 12,50 zł; a dash for nothing."""
     text = "—" if value is None else str(value)

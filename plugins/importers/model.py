@@ -318,22 +318,43 @@ _KINDS: Final = 200
 class Wrong:
     """Counts wrong rows by kind, so that a million of them fills neither memory nor database."""
 
+    rows: int = 0
     counts: Counter[tuple[str, str]] = field(default_factory=Counter[tuple[str, str]])
+    values: dict[tuple[str, str], Mapping[str, str]] = field(default_factory=dict[tuple[str, str], Mapping[str, str]])
+    """Of the first row of each kind: what its message names."""
 
     def add(self, row: BadRow) -> bool:
         """Count a row; whether it is worth keeping."""
         is_kept = False
+        self.rows += 1
         for reason in row.reasons:
             kind = (reason.name, reason.message)
             if kind not in self.counts and len(self.counts) >= _KINDS:
                 kind = ("", "Something else is wrong")
             self.counts[kind] += 1
+            self.values.setdefault(kind, reason.values)
             is_kept = is_kept or self.counts[kind] <= KEPT_OF_A_KIND
         return is_kept
 
     def as_json(self) -> list[dict[str, Any]]:
         """What is wrong, the most frequent first."""
-        return [{"field": name, "message": text, "count": count} for (name, text), count in self.counts.most_common()]
+        return [
+            {"field": name, "message": text, "values": self.values.get((name, text), {}), "count": count}
+            for (name, text), count in self.counts.most_common()
+        ]
+
+
+def hopeless(record: str, read: int, wrong: int, give_up_after: int) -> Text | None:
+    """Why reading an entity on is no use: too many rows are wrong, and more of them than are right."""
+    if wrong <= give_up_after or 2 * wrong <= read:
+        return None
+    return _(
+        "{record}: almost everything is wrong, {wrong} of the first {read} rows. Reading was stopped there and nothing "
+        "was imported. Is it the right file or table, and does each column become what it should?",
+        record=record,
+        wrong=wrong,
+        read=read,
+    )
 
 
 def exceeded(report: EntityReport, max_bad: float, max_missing: float) -> Text | None:

@@ -30,7 +30,7 @@ from kernel import (
     redirect,
 )
 from plugins.importers import engine, jobs, store
-from plugins.importers.labels import named, told
+from plugins.importers.labels import named, spoken, told
 from plugins.importers.model import EntityReport, Reason, differences
 
 STATES: Final = {
@@ -113,8 +113,11 @@ async def runs(request: Request, query: RunsQuery) -> object:
 class View(BaseModel):
     """Which rows of a run are shown, and from which one on."""
 
-    show: Literal["new", "changed", "missing", "wrong"] | None = None
+    show: Literal["new", "changed", "same", "missing", "wrong"] | None = None
     after: Annotated[int, Field(ge=0, le=2**63 - 1)] = 0
+    record: str = Field("", max_length=80)
+    key: str = Field("", max_length=2000)
+    """Rows that were the same have no id: they go on after this record and key."""
 
 
 async def run(request: Request, view: View) -> Mapping[str, Any]:
@@ -126,6 +129,8 @@ async def run(request: Request, view: View) -> Mapping[str, Any]:
     rows: Sequence[Row] = []
     if show == "wrong":
         rows = await store.bad_rows_page(request[CONN], found.id, view.after)
+    elif show == "same":
+        rows = await store.same_page(request[CONN], found.profile, found.id, (view.record, view.key))
     elif show is not None:
         rows = await store.differences_page(request[CONN], found.id, show, view.after)
     records = request[SITE].registry.records
@@ -133,12 +138,13 @@ async def run(request: Request, view: View) -> Mapping[str, Any]:
     shown = rows[: store.PAGE]
     return {
         "run": found,
+        "reason": spoken(found.reason, labels),
         "state": STATES[found.state],
         "reports": [_report(report, labels) for report in found.reports],
         "show": show,
         "rows": [_wrong_row(row, labels) if show == "wrong" else _changed_row(row, records) for row in shown],
-        "first": view.after == 0,
-        "next": shown[-1]["id"] if len(rows) > store.PAGE else None,
+        "first": view.after == 0 and not view.record,
+        "next": _place_of(shown[-1], show) if len(rows) > store.PAGE else None,
         "may_apply": found.state == "waiting" and request[ACTOR].may(APPLY),
         "may_revert": found.state == "applied"
         and any(report.differs for report in found.reports)
@@ -147,6 +153,13 @@ async def run(request: Request, view: View) -> Mapping[str, Any]:
         "progress": await _progress(request, found),
         "may_cancel": found.state in UNDER_WAY and request[ACTOR].may(APPLY),
     }
+
+
+def _place_of(row: Row, show: str | None) -> Mapping[str, object]:
+    """What the address of the page after this row says."""
+    if show == "same":
+        return {"show": show, "record": row["record"], "key": row["external_id"]}
+    return {"show": show, "after": row["id"]}
 
 
 async def _progress(request: Request, found: store.Run) -> Mapping[str, Any] | None:
@@ -241,9 +254,13 @@ def _report(report: EntityReport, labels: Mapping[str, Text]) -> dict[str, Any]:
         else None,
         "fields": [(named(name), count) for name, count in report.fields.items()],
         "errors": [
-            {"field": named(error["field"]), "text": Text(error["message"]), "count": error["count"]}
+            {
+                "field": named(error["field"]),
+                "text": Text(error["message"], error.get("values", {})),
+                "count": error["count"],
+            }
             for error in report.errors
-            if "{" not in error["message"]
+            if "values" in error or "{" not in error["message"]
         ],
     }
 

@@ -107,7 +107,8 @@ class Entity(_Strict):
 
 class Head(_Strict):
     """The profile's name and limits. A run stops when more than ``max_bad`` percent of an entity's rows are wrong, or
-    more than ``max_missing`` percent of those applied before are gone: half a file must not undo a whole one.
+    more than ``max_missing`` percent of those applied before are gone: half a file must not undo a whole one. Reading
+    itself ends as soon as more than ``give_up_after`` rows of an entity are wrong and fewer are right.
 
     ``every`` runs it by itself; ``approve`` lets such a run apply what it found without waiting for a person.
     """
@@ -116,6 +117,7 @@ class Head(_Strict):
     title: str = Field(min_length=1, max_length=120)
     max_bad: float = Field(default=5, ge=0, le=100)
     max_missing: float = Field(default=10, ge=0, le=100)
+    give_up_after: int = Field(default=10_000, ge=1, le=100_000_000)
     every: Literal["hour", "day", "week"] | None = None
     approve: bool = False
 

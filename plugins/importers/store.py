@@ -242,7 +242,7 @@ async def compare(conn: Connection, profile: str, run: int, record: str, togethe
     await conn.execute(NESTED_LOOPS_ON_SQL)
     assert counted is not None  # noqa: S101  (an aggregate always has a row)
     fields = await conn.fetch(COUNT_FIELDS_SQL, run, record)
-    examples = await bad_rows(conn, run, record, 20)
+    examples = await bad_rows(conn, run, record, EXAMPLES)
     return EntityReport(
         record=record,
         total=counted["staged"] + counted["wrong"],
@@ -514,16 +514,51 @@ async def runs_of(conn: Connection, profile: str) -> Sequence[Row]:
     return await conn.fetch(RUNS_OF_SQL, profile)
 
 
-TROUBLE_SQL: Final[LiteralString] = """
-select count(*) filter (where state in ('failed', 'stopped')) as failed,
-       count(*) filter (where state = 'waiting') as waiting
-from (select distinct on (profile) state from importers.run order by profile, id desc) newest
+STANDINGS_SQL: Final[LiteralString] = """
+with recursive named (profile) as (
+    (select profile from importers.run order by profile limit 1)
+    union all
+    select (select r.profile from importers.run r where r.profile > named.profile order by r.profile limit 1)
+    from named where named.profile is not null
+), every_one as (
+    select profile from named where profile is not null
+    union
+    select name from importers.profile
+)
+select o.profile, coalesce(k.title, newest.title) as title, k.text, coalesce(newest.state, '') as state,
+       newest.id as run, applied.started_at as read_at
+from every_one o
+left join importers.profile k on k.name = o.profile
+left join lateral (
+    select id, title, state from importers.run r where r.profile = o.profile order by id desc limit 1
+) newest on true
+left join lateral (
+    select started_at from importers.run r where r.profile = o.profile and state = 'applied' order by id desc limit 1
+) applied on true
+order by title, o.profile
 """
 
 
-async def trouble(conn: Connection) -> Row | None:
-    """How many profiles failed at their last run, and how many wait to be applied."""
-    return await conn.fetchrow(TROUBLE_SQL)
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """How a profile stands: what became of its newest ``run`` (``state``; empty before the first), and when the data
+    that count were read. ``text`` is the profile's own, None for one that is not kept in the database."""
+
+    profile: str
+    title: str
+    text: str | None
+    state: str
+    run: int | None
+    read_at: datetime | None
+
+    @property
+    def is_failed(self) -> bool:
+        return self.state in ("failed", "stopped")
+
+
+async def standings(conn: Connection) -> list[Standing]:
+    """Every profile that was ever run or is kept, by title."""
+    return [Standing(**row) for row in await conn.fetch(STANDINGS_SQL)]
 
 
 RUN_SQL: Final[LiteralString] = """
@@ -562,6 +597,8 @@ def _run(row: Row) -> Run:
     )
 
 
+EXAMPLES: Final = 20
+"""So many wrong rows go with a report."""
 BAD_ROWS_SQL: Final[LiteralString] = """
 select number, external_id, reasons from importers.bad_row where run = $1 and record = $2 order by number limit $3
 """
@@ -588,6 +625,27 @@ BAD_ROWS_PAGE_SQL: Final[LiteralString] = """
 select id, record, number, external_id, reasons
 from importers.bad_row where run = $1 and id > $2 order by id limit $3
 """
+
+SAME_PAGE_SQL: Final[LiteralString] = """
+select record, external_id, null as before, data as after, 'same' as change
+from importers.applied_row applied
+where profile = $1 and run < $2 and not gone and (record, external_id) > ($3::text, $4::text)
+  and not exists (
+      select from importers.difference d
+      where d.run = $2 and d.change <> 'new' and d.record = applied.record and d.external_id = applied.external_id)
+  and not exists (
+      select from importers.bad_row bad
+      where bad.run = $2 and bad.record = applied.record and bad.external_id = applied.external_id)
+order by record, external_id limit $5
+"""
+
+
+async def same_page(conn: Connection, profile: str, run: int, after: tuple[str, str]) -> Sequence[Row]:
+    """Rows that a run found as they had been applied, after this record and key: a page and one row more.
+
+    They are not kept with the run: those that a later one changed are not among them any more.
+    """
+    return await conn.fetch(SAME_PAGE_SQL, profile, run, *after, PAGE + 1)
 
 
 async def differences_page(conn: Connection, run: int, change: str, after: int) -> Sequence[Row]:

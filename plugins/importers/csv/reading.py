@@ -15,7 +15,7 @@ from typing import IO, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from kernel import RawRow, SourceError, _
+from kernel import RawRow, SourceError, _, defused
 from plugins.importers import POLISH, Encoding, SourcePath, detect, is_utf8
 
 ROWS: Final = 1000
@@ -111,12 +111,20 @@ class _Opened:
 
     def _meant(self, value: str) -> str | bytes:
         """The text, or its bytes where they are not in the file's encoding."""
+        if value.startswith("'"):
+            value = undefused_text(value)
         if value.isascii():
             return value
         if self.encoding in ("utf-8-sig", "utf-16"):
             return value.encode("utf-8", "surrogateescape") if _STRANGE.search(value) else value
         raw = value.encode(self.encoding, "surrogateescape")
         return raw if _STRANGE.search(value) or (is_utf8(raw) and POLISH & {*raw.decode()}) else value
+
+
+def undefused_text(value: str) -> str:
+    """A cell without the apostrophe that an export put before what a spreadsheet could run as a formula; one that
+    belongs to the text stays."""
+    return value[1:] if value.startswith("'") and value == defused(value[1:]) else value
 
 
 def _opened(settings: Settings, path: Path) -> _Opened:

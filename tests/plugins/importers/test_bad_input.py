@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from kernel import Connection, Site
-from plugins.importers import commands
+from plugins.importers import commands, store
+from plugins.importers.model import KEPT_OF_A_KIND
 from plugins.importers.mysql import reading
 from tests.mariadb import PASSWORD, MariaDB, mariadb
 
@@ -58,7 +59,7 @@ def written(directory: Path, source: str, **limits: int) -> Path:
     return path
 
 
-def from_csv(directory: Path, charges: Sequence[str], customers: str = "K1;Żak\nK2;Łoś\n", **limits: int) -> Path:
+def from_csv(directory: Path, charges: Iterable[str], customers: str = "K1;Żak\nK2;Łoś\n", **limits: int) -> Path:
     """A profile that reads these rows of charges: number, customer, issue, due date, amount."""
     (directory / "klienci.csv").write_text("nr;nazwa\n" + customers, encoding="utf-8")
     lines = "".join(f"{line}\n" for line in ("nr;klient;wystawiono;termin;kwota", *charges))
@@ -195,8 +196,35 @@ async def test_one_key_on_two_rows_and_a_line_in_another_encoding(
 async def test_very_many_wrong_rows_stop_the_run(
     site: Site, conn: Connection, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    profile = from_csv(tmp_path, [f"{n};K1;2026-13-01;;x" for n in range(30_000)])
+    profile = from_csv(tmp_path, [f"{n};K1;2026-13-01;;x" for n in range(30_000)], give_up_after=30_000)
     code, data = await ebok(site, capsys, profile)
     assert (code, data["state"], data["entities"][1]["wrong"]) == (1, "stopped", 30_000)
     assert "30000 of 30000" in data["reason"]
     assert await conn.fetchval("select count(*) from payments.entry") == 0
+
+
+async def test_a_million_wrong_rows_are_given_up_early(
+    site: Site, conn: Connection, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    profile = from_csv(tmp_path, (f"{n};K{n % 3};2026-13-01;;x" for n in range(1_000_000)), max_bad=100)
+    code, data = await ebok(site, capsys, profile)
+    customers, charges = data["entities"]
+    assert (code, data["state"]) == (1, "stopped")
+    assert (charges["total"], charges["wrong"], charges["new"]) == (11_000, 11_000, 0)
+    assert {error["field"]: error["count"] for error in charges["errors"]} == {"issued_on": 11_000, "amount": 11_000}
+    assert "almost everything is wrong, 11000 of the first 11000 rows" in data["reason"]
+    assert len(charges["examples"]) == store.EXAMPLES
+    assert await conn.fetchval("select count(*) from importers.bad_row") == KEPT_OF_A_KIND
+    assert customers["new"] == 2
+    for table in TABLES:
+        assert await conn.fetchval(f"select count(*) from {table}") == 0, table  # noqa: S608
+
+
+async def test_good_rows_after_bad_ones_are_not_given_up(
+    site: Site, conn: Connection, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = [f"{n};K1;2026-01-01;;{'x' if n % 2 else 7}" for n in range(4_000)]
+    code, data = await ebok(site, capsys, from_csv(tmp_path, rows, max_bad=60, give_up_after=100))
+    assert (code, data["state"]) == (0, "applied"), data["reason"]
+    assert (data["entities"][1]["new"], data["entities"][1]["wrong"]) == (2_000, 2_000)
+    assert await conn.fetchval("select count(*) from payments.entry") == 2_000

@@ -400,3 +400,58 @@ async def test_a_source_lost_in_the_middle(office: Office, admin: Visitor, conn:
     assert await conn.fetchval("select count(*) from payments.entry") == 0
     assert await conn.fetchval("select count(*) from importers.staged_row") == 0
     assert await conn.fetchval("select state from importers.run order by id desc limit 1") == "failed"
+
+
+async def test_every_figure_of_a_run_opens_its_rows(office: Office, admin: Visitor) -> None:
+    many = [f"S{number:03};1;2026-10-01;1" for number in range(store.PAGE + 2)]
+    await applied(office, admin, "ksiegi", charges(*many, "A;1;2026-10-01;100", "B;1;2026-10-01;50"))
+    run = await read(office, admin, "ksiegi", charges(*many, "A;1;2026-10-01;120", "C;2;2026-10-02;8", "X;1;x;9"))
+    page = await admin.get(f"/admin/imports/{run}")
+    for kind, key in (("new", "C"), ("changed", "A"), ("same", "S000"), ("missing", "B"), ("wrong", "X")):
+        assert f'href="/admin/imports/{run}?show={kind}#rows"' in page.text
+        shown = await admin.get(f"/admin/imports/{run}?show={kind}")
+        assert f"<td>{key}</td>" in shown.text, kind
+    first = await admin.get(f"/admin/imports/{run}?show=same")
+    assert re.findall(r"<td>([ABCXS]\d*)</td>", first.text) == [f"S{number:03}" for number in range(store.PAGE)]
+    following = re.search(r'rel="next" href="([^"#]+)', first.text)
+    assert following is not None
+    second = await admin.get(following[1].replace("&amp;", "&"))
+    assert re.findall(r"<td>([ABCXS]\d*)</td>", second.text) == [f"S{number:03}" for number in range(store.PAGE, 52)]
+    await admin.post(f"/admin/imports/{run}")
+    await jobs.work(office.site, {"run": run})
+    again = await admin.get(f"/admin/imports/{run}?show=same")
+    assert re.findall(r"<td>([ABCXS]\d*)</td>", again.text) == [f"S{number:03}" for number in range(store.PAGE)]
+
+
+async def test_the_first_page_tells_how_fresh_each_profile_is(office: Office, admin: Visitor, conn: Connection) -> None:
+    await keep(office.site, "nocne", LEDGER.replace("max_bad", 'every = "day"\nmax_bad').replace("Księgi", "Nocne"))
+    desk = (await admin.get("/admin/")).text
+    assert "Jak świeże są zaimportowane dane" in desk
+    assert 'href="/admin/imports?title=Osoby"' in desk
+    assert desk.count("starsze, niż powinny być") == 1, "a profile that runs by itself and never did"
+    assert desk.count("jeszcze niczego nie wprowadzono") == 2
+    await read(office, admin, "ksiegi", charges("A;1;2026-10-01;x"))
+    await applied(office, admin, "nocne", charges("N;1;2026-10-01;1"))
+    desk = (await admin.get("/admin/")).text
+    assert "ostatni import nieudany" in desk
+    assert "starsze, niż powinny być" not in desk
+    assert "1 nieudany import" in desk
+    await conn.execute("update importers.run set started_at = now() - interval '40 hours' where profile = 'nocne'")
+    assert "starsze, niż powinny być" in (await admin.get("/admin/")).text
+    customer = await office.visitor(Role.CUSTOMER)
+    assert "Jak świeże są zaimportowane dane" not in (await customer.get("/")).text
+
+
+async def test_the_first_page_asks_once_for_everything_about_imports(
+    office: Office, admin: Visitor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+    real = store.standings
+
+    async def counting(conn: Connection) -> list[store.Standing]:
+        asked.append("standings")
+        return await real(conn)
+
+    monkeypatch.setattr(store, "standings", counting)
+    assert (await admin.get("/admin/")).status == 200
+    assert asked == ["standings"]

@@ -6,12 +6,14 @@ import os
 import sqlite3
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kernel import SourceError
+from kernel import ExportColumn, SourceError, _, defused
+from plugins.exports.writing import writer_of
 from plugins.importers import encodings as encoding
 from plugins.importers.csv import reading as csv_reading
 from plugins.importers.sqlite import reading as sqlite_reading
@@ -242,3 +244,42 @@ async def test_a_last_line_without_its_end(tmp_path: Path) -> None:
 async def test_no_such_csv_file(tmp_path: Path) -> None:
     with pytest.raises(SourceError, match=r"none\.csv"):
         await csv_reading.discover(csv_reading.Settings(path=tmp_path / "none.csv"))
+
+
+FORMULAS = (
+    "=1+1",
+    "+48 600",
+    "-5",
+    "@SUM(A1)",
+    "\tx",
+    "\rx",
+    " =1",
+    "'x",
+    "'=x",
+    "''",
+    "＝1",
+    "x'=",
+    "plain",
+    'a\nb;"c"',
+)
+
+
+@pytest.mark.parametrize("form", ["csv", "csv-excel"])
+async def test_what_an_export_wrote_is_read_as_it_was(tmp_path: Path, form: str) -> None:
+    """The apostrophe before what a spreadsheet could run as a formula comes off again."""
+    writer = writer_of(form, "t", [ExportColumn("no", _("Number")), ExportColumn("text", _("Text"))], ZoneInfo("UTC"))
+    rows = [{"no": str(number), "text": text} for number, text in enumerate(FORMULAS)]
+    (tmp_path / "t.csv").write_bytes(writer.head() + writer.rows(rows))
+    settings = csv_reading.Settings(path=tmp_path / "t.csv")
+    read = await rows_of(csv_reading, settings, "t")
+    assert [list(row.values())[1] for row in read] == list(FORMULAS)
+
+
+@given(st.text(st.characters(exclude_categories=["Cs"])))
+def test_an_apostrophe_of_an_export_and_no_other_comes_off(text: str) -> None:
+    assert csv_reading.undefused_text(defused(text)) == text
+
+
+@pytest.mark.parametrize("text", ["'s-Hertogenbosch", "'80", "'", "5'"])
+def test_an_apostrophe_of_the_source_stays(text: str) -> None:
+    assert csv_reading.undefused_text(text) == text

@@ -24,4 +24,8 @@ async def furnish(site: Site, conn: Connection, customer: int, account: int) -> 
     await booking.begin(conn, site, numbers[0], 2, similar=False, actor="office")
     ids = [row["id"] for one in numbers for row in await store.lines_after(conn, one, 0, 10)]
     file = await store.add_file(conn, "wyciag.sta", f"hash-{customer}", 100, "reading")
-    return {"bank_file": [str(file)], "statement": [str(one) for one in numbers], "bank_line": [str(one) for one in ids]}
+    return {
+        "bank_file": [str(file)],
+        "statement": [str(one) for one in numbers],
+        "bank_line": [str(one) for one in ids],
+    }

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from plugins.importers.camt053.model import Camt053
 from plugins.importers.mt940.model import Mt940, amount_of, day_of, entry_day
 from plugins.payments import BankFileError, Statement, StatementLine
-from plugins.payments.bank.booking import statements_of
+from plugins.payments.bank.reading import statements_of
 from plugins.payments.bank.statement import line_keys, missing_between, refusal, sequence_of, shown_number
 
 FILES = Path(__file__).parents[2] / "data" / "bank-files" / "mt940_tests"

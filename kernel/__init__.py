@@ -59,8 +59,8 @@ from kernel.plugin.hooks import hookimpl
 from kernel.plugin.permissions import EVERYBODY, PUBLIC, STAFF, Permission, Role
 from kernel.settings import organisation, settings_of
 from kernel.site import Site, as_owner
+from kernel.web.contributions import badges_of, slot
 from kernel.web.contributions import found as search_hits
-from kernel.web.contributions import slot
 from kernel.web.proof import confirmed
 from kernel.web.request import ACTOR, CONN, FORM, SITE, Created, Download, Pdf, Refused, Upload, not_found
 from kernel.web.routing import forbidden, redirect, service, settings, url
@@ -145,6 +145,7 @@ __all__ = [
     "as_owner",
     "audit",
     "audit_many",
+    "badges_of",
     "bury",
     "confirmed",
     "defused",

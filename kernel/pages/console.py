@@ -18,7 +18,7 @@ from kernel.pages.timeline import LARGEST_ID, Past, customer_with_events, past_o
 from kernel.people.model import Customer
 from kernel.plugin.contracts import CustomerBadge, Nav, QueueItem, Route, SearchHit
 from kernel.plugin.permissions import STAFF, Permission
-from kernel.web.contributions import Gathered, badges, dashboard_cards, found, happenings, queue, slot, tabs
+from kernel.web.contributions import Gathered, badges, badges_of, dashboard_cards, found, happenings, queue, slot, tabs
 from kernel.web.request import ACTOR, CONN, SITE, not_found
 from kernel.web.routing import redirect, url
 
@@ -177,7 +177,7 @@ async def show_customer(request: web.Request) -> object:
         "customer": person,
         "status": STATUSES[person.status],
         "kind": KINDS[person.kind],
-        "badges": (await badges(request, [customer])).get(customer, ()),
+        "badges": await badges_of(request, customer),
         "tabs": await tabs(request, customer),
         "customer_actions": await slot(request, CUSTOMER_ACTIONS),
         "past": past,
@@ -199,7 +199,7 @@ async def show_timeline(request: web.Request, query: TimelineQuery) -> object:
     person, past, unavailable = await _past(request, customer, OLDER, query.before, query.until)
     return {
         "customer": person,
-        "badges": (await badges(request, [customer])).get(customer, ()),
+        "badges": await badges_of(request, customer),
         "past": past,
         "untold": unavailable,
         "sentence": sentence,

@@ -93,6 +93,11 @@ async def badges(request: web.Request, customers: Sequence[int]) -> Mapping[int,
     return told
 
 
+async def badges_of(request: web.Request, customer: int) -> Sequence[CustomerBadge]:
+    """How one customer stands: for the head of the pages about them (``kernel/customer.html``)."""
+    return (await badges(request, [customer])).get(customer, ())
+
+
 async def happenings(
     request: web.Request, customer: int, until: date, days: int
 ) -> tuple[Sequence[Happening], date | None, tuple[str, ...]]:

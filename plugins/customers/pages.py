@@ -23,6 +23,7 @@ from kernel import (
     Row,
     _,
     audit,
+    badges_of,
     listed,
     not_found,
     redirect,
@@ -148,6 +149,7 @@ async def changing(request: Request) -> Mapping[str, Any]:
     fields = {name: customer[name] for name in CustomerForm.model_fields}
     return {
         "customer": customer,
+        "badges": await badges_of(request, customer["id"]),
         "kinds": KINDS,
         "conflicts": comparing.compared(request, met, fields) if met else [],
         "version": base,

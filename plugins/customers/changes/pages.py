@@ -20,6 +20,7 @@ from kernel import (
     Route,
     Row,
     _,
+    badges_of,
     listed,
     not_found,
 )
@@ -85,7 +86,8 @@ async def changes(request: Request, query: ChangesQuery) -> object:
     customer = await register.customer(request[CONN], int(request.match_info["customer"]))
     if customer is None:
         raise not_found()
-    return await listed(request, CHANGES, query, args=(customer["id"],), extra={"customer": customer})
+    extra = {"customer": customer, "badges": await badges_of(request, customer["id"])}
+    return await listed(request, CHANGES, query, args=(customer["id"],), extra=extra)
 
 
 async def changes_of_premises(request: Request, query: ChangesQuery) -> object:

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Final
 
 from pydantic import BaseModel, Field, StringConstraints
 
-from kernel import CONN, Refused, Request, Route, _, audit, ngettext, not_found, redirect
+from kernel import CONN, Refused, Request, Route, _, audit, badges_of, ngettext, not_found, redirect
 from plugins.customers import store as register
 from plugins.customers.groups import store
 from plugins.customers.groups.model import numbers
@@ -91,7 +91,11 @@ async def of_customer(request: Request) -> Mapping[str, Any]:
     known = await register.customer(request[CONN], customer)
     if known is None:
         raise not_found()
-    return {"customer": known, "groups": await store.of_customer(request[CONN], customer)}
+    return {
+        "customer": known,
+        "badges": await badges_of(request, customer),
+        "groups": await store.of_customer(request[CONN], customer),
+    }
 
 
 async def set_of_customer(request: Request, form: OfCustomerForm) -> object:

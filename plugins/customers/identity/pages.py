@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-from kernel import ACTOR, CONN, SITE, Refused, Request, Route, Row, Stamp, _, audit, not_found, redirect
+from kernel import ACTOR, CONN, SITE, Refused, Request, Route, Row, Stamp, _, audit, badges_of, not_found, redirect
 from plugins.customers.identity import store
 from plugins.customers.model import IdentityForm
 
@@ -14,7 +14,8 @@ from plugins.customers.model import IdentityForm
 async def show(request: Request) -> Mapping[str, Any]:
     """The numbers in a form, the PESEL hidden but for its last digits."""
     found = await _found(request)
-    return _shown(found, "•" * 7 + found["pesel"][-4:] if found["pesel"] else "")
+    shown = _shown(found, "•" * 7 + found["pesel"][-4:] if found["pesel"] else "")
+    return {**shown, "badges": await badges_of(request, found["id"])}
 
 
 async def reveal(request: Request) -> Mapping[str, Any]:
@@ -32,7 +33,7 @@ def _shown(found: Row, pesel: str) -> dict[str, Any]:
     pairs = [account[place : place + 4] for place in range(2, len(account), 4)]
     grouped = " ".join((account[:2], *pairs)) if account else ""
     is_whole = bool(pesel) and pesel == found["pesel"]
-    return {"customer": found, "pesel": pesel, "is_whole": is_whole, "refund_account": grouped}
+    return {"customer": found, "badges": (), "pesel": pesel, "is_whole": is_whole, "refund_account": grouped}
 
 
 async def save(request: Request, form: IdentityForm) -> object:

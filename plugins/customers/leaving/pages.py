@@ -21,6 +21,7 @@ from kernel import (
     Site,
     _,
     audit,
+    badges_of,
     confirmed,
     not_found,
     redirect,
@@ -43,10 +44,10 @@ class Closing(BaseModel):
 
 async def closing(request: Request) -> Mapping[str, Any]:
     """What closing means and what stands against it."""
-    customer = await found(request)
+    head = await _headed(request)
     return {
-        "customer": customer,
-        "parts": await slot(request, SLOT) if customer["status"] == "active" else (),
+        **head,
+        "parts": await slot(request, SLOT) if head["customer"]["status"] == "active" else (),
         "may_remove": request[ACTOR].may("customers.remove"),
         "may_purge": request[ACTOR].may("customers.purge"),
     }
@@ -103,8 +104,14 @@ class ReasonForm(BaseModel):
 
 async def mourning(request: Request) -> Mapping[str, Any]:
     """The form of a death, or what is written down of it."""
+    head = await _headed(request)
+    return {**head, "death": await store.death(request[CONN], head["customer"]["id"])}
+
+
+async def _headed(request: Request) -> Mapping[str, Any]:
+    """The customer with what the head of the page says."""
     customer = await found(request)
-    return {"customer": customer, "death": await store.death(request[CONN], customer["id"])}
+    return {"customer": customer, "badges": await badges_of(request, customer["id"])}
 
 
 async def record_death(request: Request, form: DeathForm) -> object:
@@ -134,7 +141,7 @@ async def record_death(request: Request, form: DeathForm) -> object:
 
 async def revoking(request: Request) -> Mapping[str, Any]:
     """The question before a death is taken back."""
-    return {"customer": await found(request)}
+    return await _headed(request)
 
 
 async def revoke_death(request: Request, form: ReasonForm) -> object:
@@ -160,7 +167,7 @@ async def revoke_death(request: Request, form: ReasonForm) -> object:
 
 async def removing(request: Request) -> Mapping[str, Any]:
     """The question before a customer is deleted."""
-    return {"customer": await found(request)}
+    return await _headed(request)
 
 
 async def remove(request: Request) -> object:
@@ -180,8 +187,7 @@ class PurgeForm(ReasonForm):
 
 async def purging(request: Request) -> Mapping[str, Any]:
     """Asks why an old customer's data are to be removed, and says what will happen."""
-    customer = await found(request)
-    return {"customer": customer}
+    return await _headed(request)
 
 
 async def purge(request: Request, form: PurgeForm) -> object:

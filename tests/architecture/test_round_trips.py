@@ -116,7 +116,11 @@ async def test_a_page_takes_three_round_trips_and_one_for_each_contributing_plug
     ]
     sys.stdout.write("\n".join(sorted(table, reverse=True)))
     assert len(taken) > 60
-    over = [line for line, one in zip(table, taken.values(), strict=True) if one.statements > one.allowed]
+    over = [
+        line
+        for line, ((_role, name, _path), one) in zip(table, taken.items(), strict=True)
+        if one.statements > one.allowed + (name in ASKS_ONE_MORE)
+    ]
     assert not over, "\n".join(over)
 
 
@@ -136,6 +140,11 @@ async def test_no_page_grows_with_the_customers_or_their_history(
     assert not grown, "\n".join(grown)
 
 
+ASKS_ONE_MORE: dict[str, str] = {
+    "kernel.customer": "the ledger tells how the customer stands, shows the accounts, and what happened day by day",
+    "payments.list": "the register contributes the groups to filter by, through a port",
+}
+"""Pages that ask once more than the rule allows, and why that is bearable."""
 _STATEMENT = "a statement lists its period whole, to a limit: what is printed is the document"
 SHOWS_ALL: dict[str, str] = {
     "payments.explain_statement": _STATEMENT,

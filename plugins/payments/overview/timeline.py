@@ -9,22 +9,29 @@ from typing import Final, LiteralString
 from kernel import CONN, Happening, Money, Request, Row, Text, _, ngettext, short_date, url
 from plugins.payments.model import KINDS
 
-MOST: Final = 1000
-"""Entries of an account, the newest, among which days are looked for."""
-
-# Two readings of one index: which days are the newest ones, then those days whole.
-# $1: the customer, $2: the last day, $3: days, $4: entries of an account that are looked through.
+# One index steps from day to day, and then reads those days whole. $1: the customer, $2: the last day, $3: days.
 TOLD_SQL: Final[LiteralString] = """
-with own as (
+with recursive own as (
     select id from payments.account where customer = $1
-), day as (
-    select distinct newest.counted_on
+), newest (counted_on, place) as (
+    select max(e.counted_on), 1
     from own cross join lateral (
-        select e.counted_on from payments.entry e
-        where e.account_id = own.id and e.state <> 'draft' and e.counted_on <= $2
-        order by e.counted_on desc, e.id desc limit $4
-    ) newest
-    order by counted_on desc limit $3
+        select counted_on from payments.entry
+        where account_id = own.id and state <> 'draft' and counted_on <= $2
+        order by counted_on desc, id desc limit 1
+    ) e
+    union all
+    select (
+        select max(e.counted_on)
+        from own cross join lateral (
+            select counted_on from payments.entry
+            where account_id = own.id and state <> 'draft' and counted_on < newest.counted_on
+            order by counted_on desc, id desc limit 1
+        ) e
+    ), place + 1
+    from newest where newest.counted_on is not null and place < $3
+), day as (
+    select counted_on from newest where counted_on is not null
 )
 select e.counted_on, e.side, e.kind, e.state, count(*) as times, sum(e.amount)::bigint as amount, min(e.id) as entry,
        min(e.title) as title, min(e.due_on) as due_on, max(c.customer_no) as customer_no
@@ -43,7 +50,7 @@ _CALLED: Final = {
 
 async def timeline(request: Request, customer: int, until: date, days: int) -> Sequence[Happening]:
     """The days of a customer's accounts, each line with the address of its entry or, of several, of their list."""
-    rows = await request[CONN].fetch(TOLD_SQL, customer, until, days, MOST)
+    rows = await request[CONN].fetch(TOLD_SQL, customer, until, days)
     return [Happening(row["counted_on"], _told(row), _address(request, row)) for row in rows]
 
 

@@ -16,7 +16,9 @@ pytestmark = pytest.mark.ebok(plugins=["customers", "payments"])
 
 def said(page: str) -> list[str]:
     """Days and lines of the timeline, without markup."""
-    part = page.split('id="history"')[-1] if 'id="history"' in page else page.split('<section class="card">')[1]
+    part = (
+        page.split('id="history"')[-1] if 'id="history"' in page else page.split('<section class="card timeline">')[1]
+    )
     found = re.findall(r"<h3>(.*?)</h3>|<li>(.*?)(?:</li>|\n)", part.split("</section>")[0])
     return [re.sub(r"<[^>]+>", "", day or line).replace("\u00a0", " ").strip() for day, line in found]
 

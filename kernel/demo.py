@@ -130,9 +130,11 @@ async def _add_logins(site: Site, conn: Connection, logins: Sequence[DemoLogin])
 
 def _write_accounts(file: Path, site: Site, base_url: str, accounts: Sequence[DemoAccount]) -> None:
     content = {"base_url": base_url, "dsn": site.db.dsn, "accounts": [asdict(account) for account in accounts]}
-    file.touch(mode=0o600)
-    file.chmod(0o600)  # before there is a password in it
-    file.write_text(json.dumps(content, ensure_ascii=False, indent=2) + "\n", encoding="utf-8")
+    whole = file.with_name(f"{file.name}.new")  # whoever waits for the file finds it whole or not at all
+    whole.touch(mode=0o600)
+    whole.chmod(0o600)  # before there is a password in it
+    whole.write_text(json.dumps(content, ensure_ascii=False, indent=2) + "\n", encoding="utf-8")
+    whole.replace(file)
 
 
 def _print(base_url: str | None, accounts: Sequence[DemoAccount]) -> None:

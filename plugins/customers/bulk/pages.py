@@ -122,7 +122,7 @@ def _kept(request: Request) -> dict[str, str]:
 STATES: Final[Mapping[str, Badge]] = {
     "closing": Badge(_("being closed"), "notice"),
     "closed": Badge(_("done"), "credit"),
-    "cancelled": Badge(_("cancelled")),
+    "cancelled": Badge(_("halted")),
 }
 OUTCOMES: Final[Mapping[str, Badge]] = {
     "waits": Badge(_("waits")),
@@ -141,7 +141,7 @@ left join kernel.users u on u.id = case when r.created_by ~ '^[0-9]{1,18}$' then
     (
         Column("id", _("No."), "number", sort="id", link="customers.closing_run", by={"closing_run": "id"}),
         Column("created_at", _("Begun"), "moment"),
-        Column("created_by", _("By")),
+        Column("created_by", _("Closed by")),
         Column("total", _("Customers"), "number"),
         Column("state", _("State"), "badge", badges=STATES),
     ),
@@ -210,7 +210,7 @@ async def cancel(request: Request) -> object:
     if not await store.end(request[CONN], found["id"], "cancelled"):
         raise Refused(_("This is over already."))
     await audit(request[CONN], "customers.closing_cancelled", subject=f"closing {found['id']}")
-    return redirect(request, "customers.closing_run", closing_run=found["id"], flash=_("Cancelled"))
+    return redirect(request, "customers.closing_run", closing_run=found["id"], flash=_("The closing is halted"))
 
 
 async def _run(request: Request) -> Row:

@@ -155,6 +155,8 @@ SHOWS_ALL: dict[str, str] = {
 """Pages that show more the more there is, and why that is bearable."""
 _OWN_HISTORY = "the past of one account is the sum of its own entries"
 READS_ALL: dict[str, str] = {
+    "kernel.customer": "a day's line sums that day's entries of the customer's own accounts, and no other day's",
+    "kernel.customer_timeline": "a day's line sums that day's entries of the customer's own accounts, and no other day's",
     "payments.explain_why": _OWN_HISTORY,
     "payments.explain_past": _OWN_HISTORY,
     "payments.explain_account": _OWN_HISTORY,

@@ -37,7 +37,11 @@ select e.counted_on, e.side, e.kind, e.state, count(*) as times, sum(e.amount)::
        min(e.title) as title, min(e.due_on) as due_on, max(c.customer_no) as customer_no
 from day
 join own on true
-join payments.entry e on e.account_id = own.id and e.counted_on = day.counted_on and e.state <> 'draft'
+cross join lateral (
+    select id, counted_on, side, kind, state, amount, title, due_on from payments.entry
+    where account_id = own.id and counted_on = day.counted_on and state <> 'draft'
+    offset 0
+) e
 cross join (select customer_no from kernel.customer where id = $1) c
 group by e.counted_on, e.side, e.kind, e.state
 order by e.counted_on desc, min(e.id) desc

@@ -154,9 +154,10 @@ SHOWS_ALL: dict[str, str] = {
 }
 """Pages that show more the more there is, and why that is bearable."""
 _OWN_HISTORY = "the past of one account is the sum of its own entries"
+_OWN_DAY = "a line of the timeline sums that day's entries of the customer's own accounts"
 READS_ALL: dict[str, str] = {
-    "kernel.customer": "a day's line sums that day's entries of the customer's own accounts, and no other day's",
-    "kernel.customer_timeline": "a day's line sums that day's entries of the customer's own accounts, and no other day's",
+    "kernel.customer": _OWN_DAY,
+    "kernel.customer_timeline": _OWN_DAY,
     "payments.explain_why": _OWN_HISTORY,
     "payments.explain_past": _OWN_HISTORY,
     "payments.explain_account": _OWN_HISTORY,

@@ -131,7 +131,6 @@ begin
             approved_at = now()
         from left_open l join counted c on c.id = l.book
         where e.account_id = l.account_id and e.id = l.id
-          and e.account_id = any (plain)  -- or a planner with old statistics reads the whole ledger
         returning e.account_id, e.id
     )
     select array_agg(p.account_id order by p.account_id, p.id), array_agg(p.id order by p.account_id, p.id),

@@ -78,14 +78,16 @@ class Spoken(HTMLParser):
 
 
 def heard(page: str, foreign: frozenset[str]) -> set[str]:
-    """The pieces of a page in which there is a word of ``foreign``; names of plugins, hooks and such are none."""
+    """The pieces of a page in which there is a word of ``foreign``, or markup that is read instead of done; names of
+    plugins, hooks and such are no words."""
     reader = Spoken()
     reader.feed(page)
     names = {plugin.name for plugin in REGISTRY.plugins} | set(vars(hooks))
     return {
         piece
         for piece in reader.pieces
-        if not set(piece.split(", ")) <= names and foreign & set(WORD.findall(NAME.sub(" ", piece).casefold()))
+        if "</" in piece
+        or (not set(piece.split(", ")) <= names and foreign & set(WORD.findall(NAME.sub(" ", piece).casefold())))
     }
 
 
